@@ -116,7 +116,7 @@ def test_the_public_scorer_agrees_where_gains_are_equal():
 
 
 def test_the_public_average_precision_divides_by_the_smaller_of_relevant_and_k():
-    relevance = {name: 1.0 for name in "abcdefgh"}  # eight relevant, two looked at
+    relevance = dict.fromkeys("abcdefgh", 1.0)  # eight relevant, two looked at
     assert metrics.average_precision(["a", "b"], relevance, 2) == pytest.approx(2 / 8)
     assert public_scorer.average_precision(["a", "b"], relevance, 2) == pytest.approx(1.0)
     assert public_scorer.average_precision(["a"], {}, 2) == 0.0
