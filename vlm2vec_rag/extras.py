@@ -15,6 +15,6 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name not in (module, module.split(".")[0]):
+        if error.name not in (module, module.split(".", maxsplit=1)[0]):
             raise  # the package is there and its own import broke: show that instead
         raise MissingExtra(f"{module} is not installed; run: pip install 'vlm2vec-rag[{extra}]'") from error
