@@ -1,0 +1,360 @@
+"""A collection: the points of one vector space in Qdrant, written once for every engine.
+
+The collection is its own manifest: which sources it holds, and whether each is complete, is read from the points.
+"""
+
+# ruff: noqa: A002  `filter` is what every retrieval library calls it
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from qdrant_client import models
+
+from vlm2vec_rag.collection import searching
+from vlm2vec_rag.collection.batches import batches
+from vlm2vec_rag.collection.bm25 import Bm25
+from vlm2vec_rag.collection.engine import Engine
+from vlm2vec_rag.collection.filters import Filter, matching
+from vlm2vec_rag.collection.manifest import MANIFEST_FIELDS, Source, sources_of
+from vlm2vec_rag.collection.points import FIELDS, Found, Payload, Point, to_json
+from vlm2vec_rag.collection.record import Record
+from vlm2vec_rag.collection.schema import BM25, DENSE, search_params
+from vlm2vec_rag.collection.searching import FUSION_DEPTH, Mode, Ranking
+from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from qdrant_client.client_base import QdrantBase
+
+PAGE_POINTS = 256  # points per request when going through many: a megabyte of text, or of vectors
+MOST_MATCHES = 10_000  # sources a pattern may stand for; every one of them travels with the search
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionInfo:
+    """What there is to know about a collection at a glance."""
+
+    name: str
+    location: str
+    engine: str  # "embedded", "in memory" or "server"
+    points: int
+    indexed_vectors: int  # vectors the search index covers; the rest are compared one by one
+    fingerprint: Fingerprint
+    language: str
+    settings: Mapping[str, Any]
+    size_bytes: int | None  # on this machine's disk; None for a server
+
+    @property
+    def dim(self) -> int:
+        return self.fingerprint.dim
+
+
+class Collection:
+    """Points that can be written, counted and searched; made by `open_collection`.
+
+    Safe to use from several threads. Every method raises CollectionError when the engine fails, with the next step.
+    """
+
+    def __init__(self, engine: Engine, name: str, record: Record) -> None:
+        self.name = name
+        self._engine = engine
+        self._record = record
+        self._bm25 = Bm25(record.language)
+
+    # what it is
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the vectors in here were made with."""
+        return self._record.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """Width of the dense vectors; 0 when the collection holds words only."""
+        return self._record.fingerprint.dim
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How files became items, as whoever indexed them wrote down with `update_settings`."""
+        return self._record.settings
+
+    def update_settings(self, settings: Mapping[str, Any]) -> None:
+        """Set some settings and keep the others; they stay with the collection and must be JSON."""
+        record = dataclasses.replace(self._record, settings={**self._record.settings, **to_json(settings)})
+        with self._engine.errors("write the settings"):
+            self.client.update_collection(self.name, metadata=record.to_metadata())
+        self._record = record
+
+    @property
+    def client(self) -> QdrantBase:
+        """The store itself, with the methods of `qdrant_client.QdrantClient`: for the frameworks' own Qdrant stores."""
+        return self._engine.client
+
+    @property
+    def aclient(self) -> Any:
+        """The same, with the methods of `qdrant_client.AsyncQdrantClient`."""
+        return self._engine.aclient
+
+    def info(self) -> CollectionInfo:
+        with self._engine.errors("describe the collection"):
+            described = self.client.get_collection(self.name)
+        return CollectionInfo(
+            name=self.name,
+            location=self._engine.location,
+            engine=self._engine.kind,
+            points=self.count(),
+            indexed_vectors=described.indexed_vectors_count or 0,
+            fingerprint=self.fingerprint,
+            language=self._record.language,
+            settings=self.settings,
+            size_bytes=self._engine.size_bytes(self.name),
+        )
+
+    # writing
+
+    def upsert(self, points: Iterable[Point]) -> int:
+        """Write points, replacing those with the same id, and return how many.
+
+        Each is checked before any of its batch is sent. A point may lack a vector, a text or both; it is then found
+        by what it has. Written points survive the death of the process at once, and a power cut after `flush`.
+
+        Raises:
+            InvalidInput: A vector has the wrong width or holds a NaN, or is given where only words are searched.
+        """
+        written = 0
+        for batch in batches(points, dim=self.dim):
+            structs = self._structs(batch)
+            with self._engine.errors("write points"):
+                self.client.upsert(self.name, points=structs, wait=True)
+            written += len(structs)
+        return written
+
+    def delete(self, points: Iterable[str] | Filter) -> None:
+        """Delete the points with these ids, or all that pass the filter; ids that are not there are no error."""
+        with self._engine.errors("delete points"):
+            self.client.delete(self.name, points_selector=self._selector(points), wait=True)
+
+    def set_payload(self, points: Iterable[str] | Filter, fields: Mapping[str, Any]) -> None:
+        """Set payload fields of these points and keep the others.
+
+        Raises:
+            InvalidInput: There is no such field; one's own belong into `metadata`.
+        """
+        unknown = sorted(set(fields) - FIELDS)
+        if unknown:
+            raise InvalidInput(f"no payload field {', '.join(map(repr, unknown))}; one's own fields go into 'metadata'")
+        with self._engine.errors("set payload fields"):
+            self.client.set_payload(self.name, payload=to_json(fields), points=self._selector(points), wait=True)
+
+    # reading
+
+    def count(self, filter: Filter | None = None) -> int:
+        """How many points there are, or pass the filter; exact."""
+        with self._engine.errors("count points"):
+            return self.client.count(self.name, count_filter=self._condition(filter), exact=True).count
+
+    def retrieve(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
+        """The points with these ids, in the order asked for; ids that are not there are left out."""
+        with self._engine.errors("read points"):
+            records = self.client.retrieve(
+                self.name, ids=list(ids), with_payload=True, with_vectors=self._vector_names(with_vectors)
+            )
+        found = {str(record.id): _point(record) for record in records}
+        return [found[each] for each in ids if each in found]
+
+    def scroll(self, filter: Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
+        """All points, or all that pass the filter, in no particular order; read page by page."""
+        for record in self._records(filter, with_payload=True, with_vectors=self._vector_names(with_vectors)):
+            yield _point(record)
+
+    def sources(self, filter: Filter | None = None) -> dict[str, Source]:
+        """Every source in the collection with what its points say of it, by name.
+
+        Reads a few payload fields of every point, once; give a filter to ask about some sources only.
+        """
+        records = self._records(filter, with_payload=sorted(MANIFEST_FIELDS), with_vectors=False)
+        return sources_of(record.payload or {} for record in records)
+
+    def vectors_by_content(self, content_hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """Dense vectors already here, (D,) float32 by content hash, so that unchanged content is not encoded again.
+
+        Hashes without a point, or whose point has no dense vector, are left out.
+        """
+        hashes = list(dict.fromkeys(content_hashes))
+        found: dict[str, NDArray[np.float32]] = {}
+        for at in range(0, len(hashes) if self.dim else 0, PAGE_POINTS):
+            part = Filter(content_hashes=hashes[at : at + PAGE_POINTS])
+            for record in self._records(part, with_payload=["content_hash"], with_vectors=[DENSE]):
+                vector = _dense(record)
+                if vector is not None:
+                    found[str((record.payload or {})["content_hash"])] = vector
+        return found
+
+    def search(
+        self,
+        vector: ArrayLike | None = None,
+        text: str | None = None,
+        *,
+        mode: Mode = "fused",
+        limit: int = 10,
+        filter: Filter | models.Filter | None = None,
+        exact: bool = False,
+    ) -> list[Found]:
+        """The points nearest to a vector, or that share words with a text, or both fused; best first.
+
+        One round trip to the engine, whatever the mode. A side without an answer never takes the other's away: a text
+        of stopwords finds nothing, and the vector's answer stands.
+
+        Args:
+            vector: (D,) the encoded question, for the dense side.
+            text: The question's words, for the bm25 side.
+            mode: `fused` joins both rankings by reciprocal rank fusion with k = 60; `dense` or `bm25` asks one.
+            limit: At most so many.
+            filter: Which points may be found; a `qdrant_client.models.Filter` is taken as it is.
+            exact: Compare the vector with every point instead of walking the search index; slow, and for checking it.
+
+        Raises:
+            EmptyInput: Neither a vector nor a text that the mode can use.
+            InvalidInput: The vector does not fit, or the limit is below 1.
+        """
+        if limit < 1:
+            raise InvalidInput(f"limit is {limit}; expected 1 or more")
+        has_text = text is not None and bool(text.strip())
+        sides = searching.sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=self.dim)
+        depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
+        condition = self._condition(filter)
+        requests: dict[str, models.QueryRequest] = {}
+        if DENSE in sides:
+            query = searching.dense_vector(vector, self.dim, of="the query").tolist()  # type: ignore[arg-type]
+            params = search_params(exact=exact) if self._engine.has_indexes else None
+            requests[DENSE] = searching.request(query, DENSE, limit=depth, condition=condition, params=params)
+        if BM25 in sides and (words := self._bm25.encode_query(text or "")):
+            sparse = searching.sparse(words)
+            requests[BM25] = searching.request(sparse, BM25, limit=depth, condition=condition, params=None)
+        if not requests:
+            return []
+        with self._engine.errors("search"):
+            answers = self.client.query_batch_points(self.name, requests=list(requests.values()))
+        rankings = {side: Ranking.of(answer.points) for side, answer in zip(requests, answers, strict=True)}
+        return searching.merge(rankings, limit, fused=mode == "fused")
+
+    # keeping
+
+    def flush(self) -> None:
+        """Make everything written so far survive a power cut."""
+        with self._engine.errors("flush"):
+            self._engine.flush(self.name)
+
+    def optimize(self, *, wait: bool = True) -> bool:
+        """Build the search index over the points that have none; worth it after many upserts.
+
+        The embedded engine builds in a process of its own while this one goes on searching and writing; with
+        `wait=False` that goes on in the background. A server does it by itself, and nothing happens here.
+
+        Returns:
+            Whether an index was built or, with `wait=False`, is being built.
+        """
+        with self._engine.errors("build the search index"):
+            return self._engine.optimize(self.name, wait=wait)
+
+    def drop(self) -> None:
+        """Delete the collection with all its points, and close it."""
+        with self._engine.errors("delete the collection"):
+            self.client.delete_collection(self.name)
+        self.close()
+
+    def close(self) -> None:
+        """Flush and let go of the store; closing twice is fine."""
+        self._engine.close()
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Collection {self.name!r} at {self._engine.location} ({self._engine.kind}), {self.fingerprint}>"
+
+    # inside
+
+    def _structs(self, points: Sequence[Point]) -> list[models.PointStruct]:
+        """Points as Qdrant takes them, all checked; not validated by pydantic again, which is slow on long vectors."""
+        vectors: list[dict[str, Any]] = []
+        for point in points:
+            words = self._bm25.encode_text(point.payload.text)
+            vectors.append({BM25: searching.sparse(words)} if words else {})
+        having = [at for at, point in enumerate(points) if point.vector is not None]
+        if having and not self.dim:
+            raise InvalidInput(f"point {points[having[0]].id} has a vector, but this collection holds words only")
+        checked = [searching.dense_vector(points[at].vector, self.dim, of=f"point {points[at].id}") for at in having]  # type: ignore[arg-type]
+        # one tolist for the batch: the embedded engine takes lists of floats 6 times as fast as arrays
+        for at, row in zip(having, np.stack(checked).tolist() if checked else [], strict=True):
+            vectors[at][DENSE] = row
+        return [
+            models.PointStruct.model_construct(id=point.id, vector=each, payload=point.payload.to_dict())
+            for point, each in zip(points, vectors, strict=True)
+        ]
+
+    def _records(
+        self, filter: Filter | None, *, with_payload: bool | list[str], with_vectors: bool | list[str]
+    ) -> Iterator[models.Record]:
+        condition = self._condition(filter)
+        offset = None
+        while True:
+            with self._engine.errors("read points"):
+                records, offset = self.client.scroll(
+                    self.name,
+                    scroll_filter=condition,
+                    limit=PAGE_POINTS,
+                    offset=offset,
+                    with_payload=with_payload,
+                    with_vectors=with_vectors,
+                )
+            yield from records
+            if offset is None:
+                return
+
+    def _condition(self, filter: Filter | models.Filter | None) -> models.Filter | None:
+        if filter is None or isinstance(filter, models.Filter):
+            return filter
+        return (self._without_patterns(filter) if filter.patterns else filter).to_qdrant()
+
+    def _without_patterns(self, filter: Filter) -> Filter:
+        """The filter with each pattern among its sources replaced by the sources that match it."""
+        with self._engine.errors("list the sources"):
+            facet = self.client.facet(self.name, key="source", limit=1_000_000, exact=True)
+        matched = matching(filter.patterns, (str(hit.value) for hit in facet.hits))
+        if len(matched) > MOST_MATCHES:
+            raise InvalidInput(
+                f"{', '.join(filter.patterns)} matches {len(matched)} sources, more than {MOST_MATCHES}; "
+                "name a folder instead, with a slash at its end"
+            )
+        others = [source for source in filter.sources if source not in filter.patterns]
+        # a source cannot be empty, so that one stands for «none of them»
+        return dataclasses.replace(filter, sources=[*others, *matched] or [""])
+
+    def _selector(self, points: Iterable[str] | Filter) -> models.FilterSelector | models.PointIdsList:
+        if isinstance(points, Filter):
+            return models.FilterSelector(filter=self._condition(points) or models.Filter())
+        return models.PointIdsList(points=list(points))
+
+    def _vector_names(self, with_vectors: bool) -> bool | list[str]:
+        return [DENSE] if with_vectors and self.dim else False
+
+
+def _point(record: models.Record) -> Point:
+    return Point(id=str(record.id), payload=Payload.from_dict(record.payload or {}), vector=_dense(record))
+
+
+def _dense(record: models.Record) -> NDArray[np.float32] | None:
+    vector = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
+    return None if vector is None else np.asarray(vector, dtype=np.float32)

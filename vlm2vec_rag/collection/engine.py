@@ -1,0 +1,62 @@
+"""What differs between the places a collection can live, behind one small base class.
+
+Everything a collection asks of Qdrant goes to `client`, which has the methods of `qdrant_client.QdrantClient` on every
+engine: the embedded one, the in-memory one, and a server. What is left are the differences below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vlm2vec_rag.errors import CollectionError, VlmRagError
+
+if TYPE_CHECKING:
+    from qdrant_client.client_base import QdrantBase
+
+
+class Engine:
+    """A place where collections live, open for use."""
+
+    kind: ClassVar[str]
+    has_indexes: ClassVar[bool] = True
+    """Whether it has payload indexes and an approximate search to tune; the in-memory engine compares everything."""
+
+    def __init__(self, client: QdrantBase, location: str) -> None:
+        self.client = client
+        self.location = location
+
+    @property
+    def aclient(self) -> Any:
+        """The same store for `await`, shaped like `qdrant_client.AsyncQdrantClient`."""
+        from vlm2vec_rag.collection.threaded import ThreadedClient
+
+        return ThreadedClient(self.client)
+
+    @contextmanager
+    def errors(self, doing: str) -> Iterator[None]:
+        """Turn whatever the client raises into an error of this package that says what to do next."""
+        try:
+            yield
+        except VlmRagError:
+            raise
+        except Exception as error:
+            raise self.explain(error, doing) from error
+
+    def explain(self, error: Exception, doing: str) -> CollectionError:
+        return CollectionError(f"Qdrant ({self.kind}, {self.location}) failed to {doing}: {error}")
+
+    def flush(self, name: str) -> None:
+        """Make everything written so far survive a power cut; an engine that always does so has nothing to do."""
+
+    def optimize(self, name: str, *, wait: bool) -> bool:
+        """Build the search index over what has none; False when there is nothing to do, or the engine does it alone."""
+        return False
+
+    def size_bytes(self, name: str) -> int | None:
+        """Bytes on this machine's disk, or None when it is not here."""
+        return None
+
+    def close(self) -> None:
+        self.client.close()

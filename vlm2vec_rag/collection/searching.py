@@ -1,0 +1,111 @@
+"""From a question to requests for Qdrant, and from Qdrant's answers to a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+from qdrant_client import models
+
+from vlm2vec_rag.collection.bm25 import Words
+from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
+from vlm2vec_rag.collection.points import Found, Payload
+from vlm2vec_rag.collection.schema import BM25, DENSE
+from vlm2vec_rag.errors import EmptyInput, InvalidInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Mode: TypeAlias = Literal["fused", "dense", "bm25"]
+MODES: tuple[Mode, ...] = ("fused", "dense", "bm25")
+
+FUSION_DEPTH = 50
+"""How far down each side's ranking fusion looks, at least; a point below that on both sides cannot come up."""
+
+
+def sides_of(mode: str, *, has_vector: bool, has_text: bool, dim: int) -> list[str]:
+    """Which vectors a search asks: `dense`, `bm25` or both. A side without a question is left out of a fused search.
+
+    Raises:
+        EmptyInput: Nothing to search for is left.
+        InvalidInput: There is no such mode, or the collection has no dense vectors.
+    """
+    if mode not in MODES:
+        raise InvalidInput(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
+    if mode == DENSE and not dim:
+        raise InvalidInput("this collection holds words only and no dense vectors; search it with mode='bm25'")
+    given = {DENSE: has_vector and dim > 0, BM25: has_text}
+    sides = [side for side in (DENSE, BM25) if given[side] and mode in (side, "fused")]
+    if not sides:
+        needed = {"dense": "a vector", "bm25": "a text", "fused": "a vector, a text, or both"}[mode]
+        raise EmptyInput(f"nothing to search for: mode {mode!r} needs {needed}")
+    return sides
+
+
+def dense_vector(vector: ArrayLike, dim: int, *, of: str) -> NDArray[np.float32]:
+    """A vector as (D,) float32, checked.
+
+    Raises:
+        InvalidInput: It has another width, holds a NaN or an infinity, or is all zeros and so points nowhere.
+    """
+    array = np.asarray(vector, dtype=np.float32)
+    if array.shape != (dim,):
+        raise InvalidInput(f"the vector of {of} has shape {array.shape}; this collection holds vectors of ({dim},)")
+    if not np.isfinite(array).all():
+        raise InvalidInput(f"the vector of {of} holds a NaN or an infinity; check the encoder's output")
+    if not array.any():
+        raise InvalidInput(f"the vector of {of} is all zeros, and cosine similarity knows no direction for it")
+    return array
+
+
+def sparse(words: Words) -> models.SparseVector:
+    return models.SparseVector.model_construct(indices=words.indices, values=words.values)
+
+
+def request(
+    query: Any, side: str, *, limit: int, condition: models.Filter | None, params: models.SearchParams | None
+) -> models.QueryRequest:
+    # not validated again: pydantic would look at each of 1,536 numbers that were made one line above
+    return models.QueryRequest.model_construct(
+        query=query, using=side, limit=limit, filter=condition, params=params, with_payload=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One side's answer: scores by id, best first, and the payloads that came with them."""
+
+    scores: dict[str, float]
+    payloads: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, points: Sequence[models.ScoredPoint]) -> Ranking:
+        # Qdrant leaves the order of equal scores open; by id, the same question always gives the same order
+        ordered = sorted(points, key=lambda point: (-point.score, str(point.id)))
+        return cls(
+            scores={str(point.id): point.score for point in ordered},
+            payloads={str(point.id): point.payload or {} for point in ordered},
+        )
+
+
+def merge(rankings: dict[str, Ranking], limit: int, *, fused: bool) -> list[Found]:
+    """The best `limit` points of the sides' rankings, each with the score of the side or sides that found it."""
+    if fused:
+        scored = reciprocal_rank_fusion([list(ranking.scores) for ranking in rankings.values()])
+    else:
+        scored = [pair for ranking in rankings.values() for pair in ranking.scores.items()]
+    nothing = Ranking({}, {})
+    dense, bm25 = rankings.get(DENSE, nothing), rankings.get(BM25, nothing)
+    return [
+        Found(
+            id=each,
+            score=score,
+            payload=Payload.from_dict(dense.payloads.get(each) or bm25.payloads[each]),
+            dense_score=dense.scores.get(each),
+            bm25_score=bm25.scores.get(each),
+        )
+        for each, score in scored[:limit]
+    ]
