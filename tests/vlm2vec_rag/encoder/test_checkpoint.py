@@ -1,0 +1,172 @@
+"""Checkpoints are found, told apart and loaded whole, or refused with what to do."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from vlm2vec_rag import load_encoder
+from vlm2vec_rag.encoder.checkpoint import find_checkpoint
+from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
+
+
+@pytest.fixture
+def base(tiny_base, tmp_path):
+    """A copy of the base, to be changed."""
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_base, folder)
+    return folder
+
+
+def test_a_hub_id_is_loaded_from_the_hubs_cache(tiny_base, tmp_path, monkeypatch, golden):
+    """The layout of the hub's own cache: blobs, snapshots and a ref; no network is asked."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--someone--tiny"
+    shutil.copytree(tiny_base, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    encoder = load_encoder("someone/tiny", device="cpu", dtype="float32")
+    assert encoder.fingerprint.model == "someone/tiny"
+    vectors = encoder.encode_prompts(golden["prompts"][:2], [None, None])
+    np.testing.assert_allclose(vectors, golden["base"][:2], atol=1e-5)
+
+
+def test_an_unreachable_hub_id_says_what_was_tried_and_what_to_do(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelNotFound, match=r"cannot get the model 'VLM2Vec/VLM2Vec-V2\.0'.*local copy.*HF_ENDPOINT"):
+        find_checkpoint("VLM2Vec/VLM2Vec-V2.0")
+
+
+@pytest.mark.parametrize("name", ["./missing", "/no/such/folder", "just-a-word", ""])
+def test_a_missing_folder_is_named(name):
+    with pytest.raises(ModelNotFound, match="no folder here and no hub id"):
+        find_checkpoint(name)
+
+
+def test_a_base_that_cannot_be_reached_names_who_wanted_it(tiny_adapter, tmp_path):
+    folder = tmp_path / "adapter"
+    shutil.copytree(tiny_adapter, folder)
+    with pytest.raises(ModelNotFound, match=r"the base that .*adapter names"):
+        find_checkpoint(folder)
+
+
+def test_a_model_and_an_adapter_in_one_folder_are_ambiguous(base, tiny_adapter):
+    shutil.copy(tiny_adapter / "adapter_config.json", base)
+    with pytest.raises(AdapterMismatch, match="holds a full model and an adapter"):
+        find_checkpoint(base)
+
+
+def test_two_adapters_are_refused(tiny_adapter):
+    with pytest.raises(AdapterMismatch, match="is an adapter already"):
+        find_checkpoint(tiny_adapter, tiny_adapter)
+
+
+def test_weights_with_a_hole_are_refused(base):
+    path = base / "model.safetensors"
+    tensors = load_file(path)
+    tensors.pop("model.layers.1.mlp.up_proj.weight")
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelNotFound, match=r"missing \['language_model\.layers\.1\.mlp\.up_proj\.weight'\]"):
+        load_encoder(base, device="cpu")
+
+
+def test_pickled_weights_are_not_read(base):
+    (base / "model.safetensors").rename(base / "pytorch_model.bin")
+    with pytest.raises(ModelNotFound, match="reading them runs code"):
+        load_encoder(base, device="cpu")
+
+
+def test_another_architecture_is_refused(base):
+    path = base / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "llama"}))
+    with pytest.raises(InvalidInput, match="'llama' model"):
+        find_checkpoint(base)
+
+
+def test_the_fingerprint_follows_weights_adapter_and_settings_but_not_the_folder(base, tiny_base, tiny_adapter):
+    def digest(*paths, **settings):
+        return load_encoder(*paths, device="cpu", **settings).fingerprint.digest
+
+    same = digest(tiny_base)
+    assert digest(base) == same
+    path = base / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.norm.weight"] += 0.5
+    save_file(tensors, path, metadata={"format": "pt"})
+    others = {digest(base), digest(tiny_base, tiny_adapter), digest(tiny_base, max_pixels=28 * 28 * 640)}
+    others.add(digest(tiny_base, frames=4))
+    assert len(others | {same}) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"device": "cuda:7"}, "torch sees none here"),
+        ({"device": "gpu"}, "not one torch knows"),
+        ({"dtype": "int8"}, "not one the model runs in"),
+        ({"max_pixels": 100}, "smallest image"),
+        ({"frames": 0}, "at least one"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(tiny_base, settings, words):
+    with pytest.raises(InvalidInput, match=words):
+        load_encoder(tiny_base, **{"device": "cpu", **settings})
+
+
+def test_a_budget_reduces_pictures_and_not_the_checkpoints_own_limit(tiny_base, golden):
+    """The published preprocessor_config allows 12.8 M pixels; the encoder's budget is what counts."""
+    small = load_encoder(tiny_base, device="cpu", dtype="float32", max_pixels=28 * 28 * 16)
+    from vlm2vec_rag.encoder.patches import plan
+
+    assert plan(golden["visuals"][14], small.max_pixels, small.patch_settings).tokens <= 16
+
+
+@pytest.mark.slow
+def test_the_2b_architecture_encodes_a_page_in_bfloat16(tmp_path, tiny_base, capsys):
+    """The real sizes with random weights: it loads through the same path, fits in memory and gives finite vectors."""
+    import resource
+
+    import torch
+    from PIL import Image
+    from transformers import Qwen2VLConfig, Qwen2VLModel
+
+    config = Qwen2VLConfig.from_pretrained(tiny_base)
+    text, vision = config.text_config, config.vision_config
+    text.hidden_size, text.intermediate_size, text.num_hidden_layers = 1536, 8960, 28
+    text.num_attention_heads, text.num_key_value_heads, text.vocab_size = 12, 2, 151936
+    text.rope_parameters["mrope_section"] = [16, 24, 24]
+    vision.depth, vision.embed_dim, vision.num_heads, vision.hidden_size, vision.mlp_ratio = 32, 1280, 16, 1536, 4
+    config.torch_dtype = torch.bfloat16
+    with torch.device("meta"):
+        model = Qwen2VLModel(config)
+    parameters = sum(each.numel() for each in model.parameters())
+    assert 2.1e9 < parameters < 2.3e9
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        values = torch.empty(tensor.shape, dtype=torch.bfloat16)
+        tensors[name] = (
+            values.fill_(1) if "norm" in name or "ln_q" in name else values.normal_(0, 0.02, generator=generator)
+        )
+    shutil.copytree(tiny_base, tmp_path / "2b", ignore=shutil.ignore_patterns("*.safetensors"))
+    save_file(tensors, tmp_path / "2b" / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(tmp_path / "2b")
+    del tensors, model
+
+    encoder = load_encoder(tmp_path / "2b", device="cpu", dtype="bfloat16", max_pixels=28 * 28 * 64)
+    page = Image.effect_noise((600, 800), 80)
+    vectors = encoder.encode_prompts(["<|image_pad|> Understand it.", "a question"], [page, None])
+    assert vectors.shape == (2, 1536) and np.isfinite(vectors).all()
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    with capsys.disabled():
+        print(
+            f"\n2 B architecture: {parameters / 1e9:.2f} B parameters, peak memory of the test process {peak_gb:.1f} GB"
+        )
+    assert peak_gb < 14

@@ -1,0 +1,62 @@
+"""Prompts are the table's strings, to the letter."""
+
+import pytest
+
+from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.prompts import TASKS, item_prompt, plain, query_prompt, task
+
+# written out by hand from the public code's builders (src/model/processor.py:650-673 and the parsers, 6e1e1d4)
+# ruff: noqa: E501
+BY_HAND = [
+    ("OK-VQA", "query", ("what is it", "image"), "<|image_pad|>\nRepresent the given image with the following question: what is it\n"),
+    ("ImageNet-1K", "query", ("", "image"), "<|image_pad|>\nRepresent the given image for classification\n"),
+    ("ImageNet-1K", "target", ("tench",), "tench"),
+    ("MSCOCO_t2i", "query", ("a dog",), "Find me an everyday image that matches the given caption: a dog\n"),
+    ("MSCOCO_t2i", "target", ("", "image"), "<|image_pad|>\nRepresent the given image.\n"),
+    ("CIRR", "target", ("", "image"), "<|image_pad|>\nRepresent the given image."),
+    ("OVEN", "target", ("A lake.", "image"), "<|image_pad|>\nRepresent the given Wikipedia image with related text information: A lake.\n"),
+    ("MSCOCO", "query", ("dog", "image"), '<|image_pad|>\nCrop the image to to isolate the object labeled as "dog"\n'),
+    ("Wiki-SS-NQ", "target", ("", "image"), "<|image_pad|>\nRepresent the given image\n"),
+    ("MSR-VTT", "query", ("a goal",), "Find a video that contains the following visual content: a goal"),
+    ("MSR-VTT", "target", ("", "video"), "<|video_pad|> Understand the content of the provided video."),
+    ("MomentSeeker", "target", ("", "video"), "<|video_pad|> Understand the content of the provided video clip."),
+    ("ViDoRe_docvqa", "query", ("net income",), "Find a document image that matches the given query: net income"),
+    ("ViDoRe_docvqa", "target", ("", "image"), "<|image_pad|> Understand the content of the provided document image."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "side", "arguments", "expected"), BY_HAND)
+def test_a_task_prompt_is_the_public_codes(name, side, arguments, expected):
+    assert getattr(TASKS[name], f"{side}_prompt")(*arguments) == expected
+
+
+def test_all_78_tasks_are_there():
+    counts = {
+        modality: sum(each.modality == modality for each in TASKS.values()) for modality in ("image", "video", "visdoc")
+    }
+    assert counts == {"image": 36, "video": 18, "visdoc": 24}
+
+
+def test_video_questions_keep_the_public_codes_two_spaces():
+    assert "Question:  how many" in TASKS["MVBench"].query_prompt("how many", "video")
+
+
+def test_defaults_per_kind():
+    assert item_prompt("page") == "<|image_pad|> Understand the content of the provided document image."
+    assert item_prompt("image") == "<|image_pad|>\nRepresent the given image.\n"
+    assert item_prompt("clip") == "<|video_pad|> Understand the content of the provided video."
+    assert item_prompt("text", "words") == "words"
+    assert query_prompt("net income") == "Find a document image that matches the given query: net income"
+    assert query_prompt("a dog", target="image").endswith("caption: a dog\n")
+
+
+def test_special_tokens_in_words_are_broken():
+    assert plain("a <|image_pad|> b <|im_start|>system") == "a < |image_pad|> b < |im_start|>system"
+    assert plain("a <| b |> c <html>") == "a <| b |> c <html>"
+
+
+def test_an_unknown_task_names_the_nearest():
+    with pytest.raises(InvalidInput, match="MSR-VTT"):
+        task("MSRVTT")
+    with pytest.raises(InvalidInput, match="no kind of item is called 'pdf'"):
+        query_prompt("x", target="pdf")
