@@ -130,43 +130,45 @@ def test_a_budget_reduces_pictures_and_not_the_checkpoints_own_limit(tiny_base, 
 
 @pytest.mark.slow
 def test_the_2b_architecture_encodes_a_page_in_bfloat16(tmp_path, tiny_base, capsys):
-    """The real sizes with random weights: it loads through the same path, fits in memory and gives finite vectors."""
+    """The real sizes with random weights: the same path loads them, in memory that fits, to finite vectors."""
     import resource
 
     import torch
     from PIL import Image
-    from transformers import Qwen2VLConfig, Qwen2VLModel
+    from transformers import AutoConfig, Qwen2VLModel
 
-    config = Qwen2VLConfig.from_pretrained(tiny_base)
-    text, vision = config.text_config, config.vision_config
-    text.hidden_size, text.intermediate_size, text.num_hidden_layers = 1536, 8960, 28
-    text.num_attention_heads, text.num_key_value_heads, text.vocab_size = 12, 2, 151936
-    text.rope_parameters["mrope_section"] = [16, 24, 24]
-    vision.depth, vision.embed_dim, vision.num_heads, vision.hidden_size, vision.mlp_ratio = 32, 1280, 16, 1536, 4
-    config.torch_dtype = torch.bfloat16
+    folder = tmp_path / "2b"
+    shutil.copytree(tiny_base, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    config = json.loads((folder / "config.json").read_text()) | {
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+        "vocab_size": 151936,
+        "max_position_embeddings": 32768,
+        "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+        "torch_dtype": "bfloat16",
+    }
+    config["vision_config"] |= {"depth": 32, "embed_dim": 1280, "num_heads": 16, "hidden_size": 1536, "mlp_ratio": 4}
+    (folder / "config.json").write_text(json.dumps(config))
     with torch.device("meta"):
-        model = Qwen2VLModel(config)
-    parameters = sum(each.numel() for each in model.parameters())
+        shapes = Qwen2VLModel(AutoConfig.from_pretrained(folder)).state_dict()
+    parameters = sum(each.numel() for each in shapes.values())
     assert 2.1e9 < parameters < 2.3e9
     generator = torch.Generator().manual_seed(0)
     tensors = {}
-    for name, tensor in model.state_dict().items():
-        values = torch.empty(tensor.shape, dtype=torch.bfloat16)
-        tensors[name] = (
-            values.fill_(1) if "norm" in name or "ln_q" in name else values.normal_(0, 0.02, generator=generator)
-        )
-    shutil.copytree(tiny_base, tmp_path / "2b", ignore=shutil.ignore_patterns("*.safetensors"))
-    save_file(tensors, tmp_path / "2b" / "model.safetensors", metadata={"format": "pt"})
-    config.save_pretrained(tmp_path / "2b")
-    del tensors, model
+    for name, shape in shapes.items():
+        values = torch.empty(shape.shape, dtype=torch.bfloat16)
+        is_norm = "norm" in name or "ln_q" in name
+        tensors[name] = values.fill_(1) if is_norm else values.normal_(0, 0.02, generator=generator)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    del tensors
 
-    encoder = load_encoder(tmp_path / "2b", device="cpu", dtype="bfloat16", max_pixels=28 * 28 * 64)
+    encoder = load_encoder(folder, device="cpu", dtype="bfloat16", max_pixels=28 * 28 * 64)
     page = Image.effect_noise((600, 800), 80)
     vectors = encoder.encode_prompts(["<|image_pad|> Understand it.", "a question"], [page, None])
     assert vectors.shape == (2, 1536) and np.isfinite(vectors).all()
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     with capsys.disabled():
-        print(
-            f"\n2 B architecture: {parameters / 1e9:.2f} B parameters, peak memory of the test process {peak_gb:.1f} GB"
-        )
+        print(f"\n2 B architecture: {parameters / 1e9:.2f} B parameters, peak memory of the process {peak_gb:.1f} GB")
     assert peak_gb < 14
