@@ -249,3 +249,23 @@ def mini(hub):
         return hub
 
     return write
+
+
+TINY = Path(__file__).parents[2] / "data" / "conformance" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def load_tiny():
+    """Loads the conformance checkpoint (random weights): what is tested here is what happens around the model."""
+    from vlm2vec_rag.encoder import load_encoder
+
+    def load(**changed):
+        usual = {"device": "cpu", "dtype": "float32", "max_pixels": 28 * 28 * 16}
+        return load_encoder(TINY / "base", TINY / "adapter", **{**usual, **changed})
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(load_tiny):
+    return load_tiny()
