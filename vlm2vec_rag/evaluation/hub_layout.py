@@ -103,18 +103,19 @@ class DataFolder:
         Raises:
             UnreadableMedia: Neither frames nor raw videos are here.
         """
-        place = self._video_place(task)
-        root = self.root / "video-tasks" / "frames" / place
+        root = self.root / "video-tasks" / "frames" / frame_place(task)
         if root.is_dir() or self.video_root(task).is_dir():
             return root
         raise UnreadableMedia(missing(task, f"{root} is not there"))
 
     def video_root(self, task: Task) -> Path:
         """The folder of a video task's raw videos, which need not be there."""
-        return self.root / "video-tasks" / "videos" / self._video_place(task)
+        return self.root / "video-tasks" / "videos" / frame_place(task)
 
-    def _video_place(self, task: Task) -> str:
-        return f"{_FRAME_GROUPS[task.family]}/{_FRAME_FOLDERS.get(task.name, task.name)}"
+
+def frame_place(task: Task) -> str:
+    """A video task's folder under `video-tasks/frames` and `video-tasks/videos`."""
+    return f"{_FRAME_GROUPS[task.family]}/{_FRAME_FOLDERS.get(task.name, task.name)}"
 
 
 def inside(root: Path, *parts: str) -> Path:

@@ -69,8 +69,7 @@ def draw(path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch) -> MiniHub:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def hub(tmp_path) -> MiniHub:
     return MiniHub(tmp_path / "mmeb")
 
 
