@@ -1,0 +1,64 @@
+"""The commands, and the one place where errors become lines on the terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+import vlm2vec_rag
+from vlm2vec_rag.cli import demo, index, manage, search
+from vlm2vec_rag.cli.console import complain
+from vlm2vec_rag.errors import VlmRagError
+
+app = typer.Typer(
+    name="vlm2vec-rag",
+    help="Index PDFs, images and videos, and find the page, the picture, the second.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("index")(index.index_command)
+app.command("search")(search.search_command)
+app.command("list")(manage.list_command)
+app.command("remove")(manage.remove_command)
+app.command("info")(manage.info_command)
+app.command("reindex")(index.reindex_command)
+app.command("demo")(demo.demo_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"vlm2vec-rag {vlm2vec_rag.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is going on, step by step.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
+    if not verbose:
+        # their warnings speak to developers of models
+        for name in ("transformers", "huggingface_hub", "httpx"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def main() -> None:
+    """Run the command line; exit status 1 for what went wrong, 2 for how it was called, 130 for an interrupt."""
+    try:
+        app()
+    except VlmRagError as error:
+        complain(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        complain("interrupted; what was written is kept, and the same command goes on from there")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, went away
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,139 @@
+"""What the commands print: tables, progress, one-line notes. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from vlm2vec_rag.indexing import IndexReport
+from vlm2vec_rag.items import Hit
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line beside the results."""
+    err.print(f"[dim]{escape(text)}[/dim]")
+
+
+def complain(text: str) -> None:
+    """One line on what went wrong and what to do."""
+    err.print(f"[bold red]error:[/bold red] {escape(text)}")
+
+
+def short(path: str) -> str:
+    """A path as seen from here, where that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return path
+    return relative if len(relative) < len(path) else path
+
+
+def print_hits(hits: Iterable[Hit]) -> None:
+    """Hits as a table: rank, score, where, what is written there, and its small picture."""
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=False)
+    for name, style in (("", "dim"), ("score", "cyan"), ("place", "bold"), ("text", "")):
+        table.add_column(name, style=style, overflow="fold", no_wrap=name in ("", "score"))
+    for rank, hit in enumerate(hits, start=1):
+        source, _, fragment = hit.place.rpartition("#") if "#" in hit.place else (hit.place, "", "")
+        place = f"{short(source)}#{fragment}" if fragment else short(source)
+        text = hit.snippet() or hit.title or f"({hit.kind})"
+        below = f"\n[dim]{escape(short(hit.thumbnail))}[/dim]" if hit.thumbnail else ""
+        table.add_row(str(rank), f"{hit.score:.3f}", escape(place), escape(text) + below)
+    out.print(table)
+
+
+def print_report(report: IndexReport, *, with_vectors: bool) -> None:
+    """What an indexing run did, every failed file with its reason."""
+    kinds = " · ".join(f"{count} {kind}s" for kind, count in sorted((report.encoded + report.reused).items()))
+    parts = [
+        f"{report.indexed} files indexed" + (f" ({kinds})" if kinds else ""),
+        f"{report.unchanged} unchanged",
+    ]
+    if report.reused and with_vectors:
+        parts.append(f"{report.reused.total()} items kept their vector")
+    if report.removed:
+        parts.append(f"{len(report.removed)} removed")
+    if report.failures:
+        parts.append(f"[red]{len(report.failures)} failed[/red]")
+    err.print(f"{', '.join(parts)} in {report.seconds:.1f} s")
+    for failure in report.failures:
+        err.print(f"  [red]{escape(short(failure.source))}[/red]: {escape(failure.reason)}")
+    if report.gone:
+        err.print(f"[dim]{len(report.gone)} indexed files are no longer there; --prune removes them:[/dim]")
+        for source in report.gone[:5]:
+            err.print(f"  [dim]{escape(short(source))}[/dim]")
+
+
+class IndexProgress:
+    """A bar over all items, with what came in by kind, the rate and the time left. An `indexing.Observer`."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[files]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._files = self._files_done = 0
+        self._kinds: dict[str, int] = {}
+
+    def __enter__(self) -> IndexProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def planned(self, files: int, items: int) -> None:
+        """See `Observer.planned`."""
+        self._files = files
+        self._task = self._progress.add_task("indexing", total=items, rate="", files=f"0/{files} files")
+
+    def file_done(self, source: str, error: str | None) -> None:
+        """See `Observer.file_done`."""
+        self._files_done += self._task is not None
+        if error is not None:
+            self._progress.console.print(f"[red]{escape(Path(source).name)}[/red]: {escape(error)}")
+        self._show(0)
+
+    def items_done(self, kinds: Mapping[str, int]) -> None:
+        """See `Observer.items_done`."""
+        for kind, count in kinds.items():
+            self._kinds[kind] = self._kinds.get(kind, 0) + count
+        self._show(sum(kinds.values()))
+
+    def _show(self, advance: int) -> None:
+        if self._task is None:
+            return
+        task = self._progress.tasks[self._task]
+        kinds = " · ".join(f"{count} {kind}s" for kind, count in sorted(self._kinds.items()))
+        rate = f"{task.speed:.1f}/s" if task.speed else ""
+        files = f"{self._files_done}/{self._files} files  {kinds}"
+        self._progress.update(self._task, advance=advance, rate=rate, files=files)

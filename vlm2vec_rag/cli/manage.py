@@ -1,0 +1,112 @@
+"""`list`, `remove` and `info`: what a collection holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from vlm2vec_rag.cli import options
+from vlm2vec_rag.cli.console import note, out, short
+from vlm2vec_rag.cli.options import Place
+from vlm2vec_rag.collection.filters import Filter
+from vlm2vec_rag.collection.filters import matching as matching_patterns
+from vlm2vec_rag.errors import CollectionError
+
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+
+
+def list_command(
+    folder: options.FolderOption = options.DEFAULT_FOLDER,
+    qdrant: options.QdrantOption = None,
+    name: options.NameOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """List the indexed files."""
+    with Place(folder=folder, qdrant=qdrant, name=name).open() as collection:
+        sources = collection.sources()
+    if as_json:
+        for source in sources.values():
+            typer.echo(json.dumps(dataclasses.asdict(source), ensure_ascii=False, default=str))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("file", "kind", "items", "indexed"):
+        table.add_column(heading, justify="right" if heading == "items" else "left", overflow="fold")
+    for source in sources.values():
+        items = f"{source.points}" if source.is_complete else f"{source.points} of {source.file_points}"
+        indexed = source.indexed_at.astimezone().strftime("%Y-%m-%d %H:%M") if source.indexed_at else ""
+        table.add_row(escape(short(source.source)), source.kind, items, indexed)
+    out.print(table)
+
+
+def remove_command(
+    sources: Annotated[
+        list[str], typer.Argument(help="Files, folders/ or patterns such as '*.pdf'.", show_default=False)
+    ],
+    folder: options.FolderOption = options.DEFAULT_FOLDER,
+    qdrant: options.QdrantOption = None,
+    name: options.NameOption = "default",
+) -> None:
+    """Remove files from a collection. The files themselves are not touched."""
+    with Place(folder=folder, qdrant=qdrant, name=name).open() as collection:
+        known = list(collection.sources())
+        wanted: list[str] = []
+        for each in sources:
+            found = _named(each, known)
+            if not found:
+                raise CollectionError(f"{each!r} is not in the collection; see what is with: vlm2vec-rag list")
+            wanted += found
+        collection.delete(Filter(sources=sorted(set(wanted))))
+        collection.flush()
+    note(f"{len(set(wanted))} files removed from the collection")
+
+
+def info_command(
+    folder: options.FolderOption = options.DEFAULT_FOLDER,
+    qdrant: options.QdrantOption = None,
+    name: options.NameOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a collection is: its model, its settings, its size."""
+    with Place(folder=folder, qdrant=qdrant, name=name).open() as collection:
+        info = collection.info()
+        files = len(collection.sources())
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(info) | {"files": files}, ensure_ascii=False, default=str))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    rows = {
+        "collection": f"{info.name} at {short(info.location)} ({info.engine})",
+        "files": f"{files}",
+        "items": f"{info.points} ({info.indexed_vectors} in the search index)",
+        "model": f"{info.fingerprint}" if info.dim else "none: words only",
+        "vectors": f"{info.dim} wide, at most {info.fingerprint.max_pixels} px a picture, "
+        f"{info.fingerprint.frames} frames a clip",
+        "language of the words": info.language,
+        "on disk": f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes is not None else "on the server",
+    }
+    if not info.dim:
+        del rows["vectors"]
+    for key, value in (*rows.items(), *((f"media: {key}", value) for key, value in _flat(info.settings.get("media")))):
+        table.add_row(key, escape(str(value)))
+    out.print(table)
+
+
+def _flat(settings: object) -> list[tuple[str, object]]:
+    return sorted(settings.items()) if isinstance(settings, dict) else []
+
+
+def _named(given: str, known: list[str]) -> list[str]:
+    """The sources that a user means: by full path, by path from here, by a folder, by a pattern or by file name."""
+    path = Path(given).resolve().as_posix()
+    return (
+        [source for source in known if source in (given, path)]
+        or [source for source in known if source.startswith(path.rstrip("/") + "/")]
+        or matching_patterns([given if given.startswith(("*", "/")) else f"*/{given}"], known)
+    )

@@ -1,0 +1,147 @@
+"""A question to hits: what was found, where it is, and a way to its pixels."""
+
+# ruff: noqa: A002  `filter` is what every retrieval library calls it
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from vlm2vec_rag.collection.filters import Filter
+from vlm2vec_rag.errors import EmptyInput, FingerprintMismatch, InvalidInput
+from vlm2vec_rag.items import Hit, Kind, Query
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+    from vlm2vec_rag.collection import Collection, Found
+    from vlm2vec_rag.collection.searching import Mode
+    from vlm2vec_rag.encoder import Encoder
+    from vlm2vec_rag.media import MediaReader
+    from vlm2vec_rag.thumbnails import Thumbnails
+
+logger = logging.getLogger(__name__)
+
+
+class Retriever:
+    """Answers questions from one collection. Safe to use from several threads."""
+
+    def __init__(
+        self, collection: Collection, encoder: Encoder | None = None, *, thumbnails: Thumbnails | None = None
+    ) -> None:
+        """Join a collection with the encoder it was built with.
+
+        Args:
+            collection: An open collection.
+            encoder: None searches by words only.
+            thumbnails: Where small pictures of the items are kept, if anywhere.
+
+        Raises:
+            FingerprintMismatch: The encoder is not the one the collection was built with.
+        """
+        if encoder is not None and (apart := encoder.fingerprint.difference(collection.fingerprint)):
+            differences = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in apart.items())
+            raise FingerprintMismatch(
+                f"the encoder {encoder.fingerprint} does not fit the collection {collection.name!r}, built with "
+                f"{collection.fingerprint}: {differences}; load the encoder it was built with, or index again"
+            )
+        self.collection, self.encoder, self.thumbnails = collection, encoder, thumbnails
+
+    def search(
+        self,
+        query: Query | str,
+        *,
+        mode: Mode = "fused",
+        limit: int = 10,
+        filter: Filter | None = None,
+        task: str | None = None,
+    ) -> list[Hit]:
+        """Find what answers a question, best first.
+
+        The words of the question are matched with page text, subtitles and captions (`bm25`), its vector with the
+        items' own (`dense`); `fused` joins both rankings. A question of pixels alone has no word side.
+
+        Args:
+            query: A question; a string is always words, never a path or an address.
+            mode: fused, dense or bm25.
+            limit: At most so many hits.
+            filter: Which items may be found. Where it lets one kind pass, the question is asked as to that kind.
+            task: An MMEB-V2 task whose query instruction to use.
+
+        Raises:
+            EmptyInput: The question has neither words nor pixels, or none that the mode can use.
+            InvalidInput: The mode needs an encoder and there is none, or there is no such mode or task.
+        """
+        asked = Query(text=query) if isinstance(query, str) else query
+        if asked.is_empty:
+            raise EmptyInput("the question has neither words nor pixels; ask with text, an image or a clip")
+        if mode == "dense" and self.encoder is None:
+            raise InvalidInput("mode 'dense' needs an encoder; give the Retriever one, or search with mode='bm25'")
+        vector = None
+        if mode != "bm25" and self.encoder is not None:
+            vector = self.encoder.encode_queries([asked], task=task, target=_target(filter))[0]
+        found = self.collection.search(vector, asked.text or None, mode=mode, limit=limit, filter=filter)
+        return [self.hit(each) for each in found]
+
+    def hit(self, found: Found) -> Hit:
+        """What a collection found, as a hit."""
+        payload = found.payload
+        return Hit(
+            id=found.id,
+            score=found.score,
+            kind=payload.kind,
+            source=payload.source,
+            place=payload.place,
+            text=payload.text,
+            title=payload.title,
+            page=payload.page,
+            label=payload.label,
+            start_s=payload.start_s,
+            end_s=payload.end_s,
+            dense_score=found.dense_score,
+            bm25_score=found.bm25_score,
+            thumbnail=self.thumbnails.find(payload.content_hash) if self.thumbnails else None,
+            metadata=payload.metadata,
+        )
+
+
+def pictures(
+    hit: Hit, reader: MediaReader, *, max_pixels: int | None = None, frames: int | None = None
+) -> tuple[PILImage, ...]:
+    """The pixels of a hit, read again from its source: a page, a picture, or the frames of a clip.
+
+    Args:
+        hit: What a search found.
+        reader: Opens the source, in its own process and under its limits.
+        max_pixels: Budget of each picture; None takes the reader's own.
+        frames: How many of a clip; None takes the reader's own.
+
+    Raises:
+        MediaError: The source is gone or can no longer be read.
+    """
+    match hit.kind:
+        case "page":
+            return (reader.page(hit.source, hit.page or 1, max_pixels=max_pixels).image,)
+        case "image":
+            return (reader.image(hit.source, max_pixels=max_pixels).image,)
+        case "clip":
+            start_s, end_s = hit.start_s or 0.0, hit.end_s or 0.0
+            return reader.clip(hit.source, start_s, end_s, frames=frames, max_pixels=max_pixels).frames
+    return ()
+
+
+def search(
+    query: Query | str,
+    collection: Collection,
+    encoder: Encoder | None = None,
+    *,
+    mode: Mode = "fused",
+    limit: int = 10,
+    filter: Filter | None = None,
+    thumbnails: Thumbnails | None = None,
+) -> list[Hit]:
+    """Find what answers a question, best first: `Retriever.search` for one question."""
+    return Retriever(collection, encoder, thumbnails=thumbnails).search(query, mode=mode, limit=limit, filter=filter)
+
+
+def _target(filter: Filter | None) -> Kind | None:
+    return filter.kinds[0] if filter is not None and len(filter.kinds) == 1 else None

@@ -1,0 +1,65 @@
+"""Small pictures of what was indexed, kept by content beside the collection.
+
+The name of a thumbnail is the hash of what it shows, so the same page in two files is kept once, a changed page gets
+another one, and nothing points at the folder: it can be moved or deleted, and what is missing is simply not shown.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlm2vec_rag.items import Clip, Image, Item, Page
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+MAX_SIDE = 480  # px
+QUALITY = 82
+
+
+class Thumbnails:
+    """A folder of small JPEGs, named by content hash."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def path(self, content_hash: str) -> Path:
+        """Where the thumbnail of that content stands, whether or not it is there."""
+        return self.folder / content_hash[:2] / f"{content_hash}.jpg"
+
+    def find(self, content_hash: str) -> str | None:
+        """The thumbnail's path, where there is one."""
+        path = self.path(content_hash)
+        return str(path) if path.is_file() else None
+
+    def keep(self, item: Item) -> None:
+        """Write the thumbnail of an item that has pixels, unless it is there already. A clip shows its middle."""
+        match item:
+            case Clip():
+                picture = item.frames[len(item.frames) // 2]
+            case Page() | Image():
+                picture = item.image
+            case _:
+                return
+        self.keep_picture(item.content_hash, picture)
+
+    def keep_picture(self, content_hash: str, picture: PILImage) -> None:
+        """Write one thumbnail, whole or not at all."""
+        path = self.path(content_hash)
+        if path.is_file():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        small = picture.convert("RGB")
+        small.thumbnail((MAX_SIDE, MAX_SIDE))
+        # a rename is atomic: a reader never sees half a picture, and a killed run leaves none behind under this name
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                small.save(file, "JPEG", quality=QUALITY)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
