@@ -1,4 +1,4 @@
-"""Which model to take when none is named: the best whose weights are at hand. Never one in place of another asked for."""
+"""Which model to take when none is named: the best whose weights are at hand. One that was named is never replaced."""
 
 from __future__ import annotations
 

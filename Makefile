@@ -1,0 +1,42 @@
+# Everything runs in .venv, which the first target makes. Needs Python >= 3.10 and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check bench format clean
+
+demo: .venv/base       ## index the sample collection and answer five questions
+	$(BIN)/vlm2vec-rag demo
+
+test: .venv/dev        ## run all tests
+	$(BIN)/python -m pytest
+
+check: .venv/dev       ## format, lint, types and tests: what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: .venv/dev       ## measure, as ratios against a named peer in the same run
+	$(BIN)/python benchmarks/run.py
+
+format: .venv/dev      ## put the code in shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .demo
+
+.venv/python:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+# torch comes first and alone: on machines whose index offers a CPU build, that one is taken
+.venv/base: .venv/python pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) -e .
+	touch $@
+
+.venv/dev: .venv/base
+	$(PIP) -e '.[all,dev]'
+	touch $@
