@@ -66,7 +66,10 @@ def page_size(height: float, width: float, max_pixels: int) -> tuple[int, int]:
     # four times the budget before fitting: a size on whole pixels that is always reduced, never above the budget
     ideal = round(math.sqrt(4 * max_pixels * aspect)), round(math.sqrt(4 * max_pixels / aspect))
     size = target_size(*ideal, max_pixels)
-    while (again := target_size(*size, max_pixels)) != size:  # a sliver: settle on a size that the encoder keeps
+    for _ in range(8):  # a sliver: settle on a size that the encoder keeps; under 8 tokens there may be none
+        again = target_size(*size, max_pixels)
+        if again == size:
+            break
         size = again
     return size
 
