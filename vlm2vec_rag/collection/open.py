@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import CollectionError, CollectionNotFound, InvalidInput
@@ -91,7 +92,11 @@ def open_engine(
         from vlm2vec_rag.collection.memory import MemoryEngine
 
         return MemoryEngine()
-    raise CollectionError("later")
+    if place.startswith(("http://", "https://")):
+        raise CollectionError("later")
+    from vlm2vec_rag.collection.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(Path(place).expanduser())
 
 
 def _not_found(engine: Engine, name: str, fingerprint: Fingerprint | None) -> str:

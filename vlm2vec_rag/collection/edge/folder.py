@@ -1,0 +1,199 @@
+"""What the embedded engine keeps on disk, and the lock on it.
+
+    my.vlm2vec/
+        .lock  .owner.json        held by the one process that has the folder open; who that is
+        default/                  one folder for each collection
+            collection.json       its configuration, and which shard folder is the present one
+            shard-1f0c.../        the engine's own files
+
+A collection is made in a folder on the side and renamed into place, deleted by being renamed out of it, and changed by
+replacing `collection.json`: each a single step that a crash falls before or after. What a crash leaves on the side is
+removed by the next process that opens the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound, InvalidInput
+
+FORMAT = 1
+_DESCRIPTION = "collection.json"
+_LOCK = ".lock"
+_OWNER = ".owner.json"
+_NOT_IN_A_NAME = frozenset('<>:"/\\|?*\0')  # what a Qdrant server refuses, and Windows with it
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """`collection.json`: what is needed to open a collection, and nothing the shard knows itself."""
+
+    shard: str  # name of the present shard folder
+    config: dict[str, Any]  # what `create_collection` was asked for, as qdrant-client's CreateCollection in JSON
+    pending: int = 0  # points written since the search index was last built
+
+    def write(self, folder: Path) -> None:
+        """Replace the description in one step that survives a power cut."""
+        text = json.dumps(
+            {"format": FORMAT, "shard": self.shard, "pending": self.pending, "config": self.config}, indent=1
+        )
+        new = folder / f"{_DESCRIPTION}.new"
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(folder / _DESCRIPTION)
+        sync_folder(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Description:
+        path = folder / _DESCRIPTION
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            version, description = stored["format"], cls(stored["shard"], stored["config"], stored["pending"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CollectionError(
+                f"{path} cannot be read ({error}); restore it from a backup, or index again"
+            ) from error
+        if version > FORMAT:
+            raise CollectionError(
+                f"{folder} has format {version}, this version reads up to {FORMAT}; update vlm2vec-rag"
+            )
+        return description
+
+    def changed(self, **values: Any) -> Description:
+        return replace(self, **values)
+
+
+class Folder:
+    """A folder of collections, held by this process until `close`.
+
+    Raises:
+        CollectionLocked: Another process holds it; the message says which.
+        CollectionError: It cannot be made or written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / _LOCK, thread_local=False)  # opened in one thread, closed in another
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise CollectionLocked(_locked(path)) from None
+        except OSError as error:
+            raise CollectionError(f"{path} cannot be opened for writing: {error}; choose another folder") from error
+        owner = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "program": Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python",
+            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        (path / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
+        self._tidy()
+
+    def names(self) -> list[str]:
+        """The collections in here."""
+        return sorted(
+            each.name for each in self.path.iterdir() if not each.name.startswith(".") and self._is_there(each)
+        )
+
+    def has(self, name: str) -> bool:
+        return is_name(name) and self._is_there(self.path / name)
+
+    def of(self, name: str) -> Path:
+        """The folder of a collection.
+
+        Raises:
+            CollectionNotFound: There is no such collection; the message lists those there are.
+        """
+        if not self.has(name):
+            there = ", ".join(self.names()) or "none"
+            raise CollectionNotFound(f"collection {name!r} not found in {self.path}; there are: {there}")
+        return self.path / name
+
+    @contextlib.contextmanager
+    def making(self, name: str) -> Any:
+        """Give a folder to make a collection in; it appears under its name when the block ends without an error."""
+        if not is_name(name):
+            raise InvalidInput(
+                f"{name!r} cannot name a collection; expected up to 255 characters, none of them "
+                f"{' '.join(sorted(_NOT_IN_A_NAME - {chr(0)}))}, and no dot in front"
+            )
+        if self.has(name):
+            raise InvalidInput(f"collection {name!r} already exists in {self.path}")
+        side = self.path / f".making-{uuid.uuid4().hex}"
+        side.mkdir()
+        try:
+            yield side
+            side.rename(self.path / name)
+            sync_folder(self.path)
+        except BaseException:
+            shutil.rmtree(side, ignore_errors=True)
+            raise
+
+    def delete(self, name: str) -> None:
+        side = self.path / f".deleted-{uuid.uuid4().hex}"
+        self.of(name).rename(side)
+        sync_folder(self.path)
+        shutil.rmtree(side, ignore_errors=True)
+
+    def close(self) -> None:
+        (self.path / _OWNER).unlink(missing_ok=True)
+        self._lock.release()
+
+    def _is_there(self, folder: Path) -> bool:
+        return (folder / _DESCRIPTION).is_file()
+
+    def _tidy(self) -> None:
+        """Remove what a crash left half made or half deleted."""
+        for left in [*self.path.glob(".making-*"), *self.path.glob(".deleted-*")]:
+            shutil.rmtree(left, ignore_errors=True)
+        for name in self.names():
+            folder = self.path / name
+            present = Description.read(folder).shard
+            for shard in folder.glob("shard-*"):
+                if shard.name != present:
+                    shutil.rmtree(shard, ignore_errors=True)
+
+
+def new_shard_name() -> str:
+    """A name no shard folder ever had, so that a child process left over from before cannot write into a later one."""
+    return f"shard-{uuid.uuid4().hex}"
+
+
+def is_name(name: str) -> bool:
+    return 0 < len(name) <= 255 and not name.startswith(".") and not _NOT_IN_A_NAME & set(name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut; Windows needs and offers no such thing."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _locked(path: Path) -> str:
+    who = "another process"
+    with contextlib.suppress(OSError, ValueError, KeyError):  # its owner may just be closing it
+        owner = json.loads((path / _OWNER).read_text(encoding="utf-8"))
+        who = f"process {owner['pid']} ({owner['program']} on {owner['host']}, since {owner['since']})"
+    return (
+        f"{path} is open in {who}, and a folder belongs to one process at a time; "
+        "close it there, or run a Qdrant server and give its address to both"
+    )

@@ -1,0 +1,223 @@
+"""One open collection of the embedded engine: writes in turn, durable flushes, an index built on the side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+from qdrant_client import models
+
+from vlm2vec_rag.collection.edge.building import Build
+from vlm2vec_rag.collection.edge.checks import VectorRules
+from vlm2vec_rag.collection.edge.config import INDEXING_THRESHOLD_KB, dense_params, edge_config
+from vlm2vec_rag.collection.edge.folder import Description, new_shard_name
+from vlm2vec_rag.errors import CollectionError
+
+logger = logging.getLogger(__name__)
+
+FLUSH_AFTER_POINTS = 5_000
+"""Written points after which the log becomes part of the shard; a crash leaves at most so many to be replayed."""
+
+_BATCH = 256
+
+
+class Shard:
+    """The points of one collection. Reads may run beside anything; writes wait for each other.
+
+    While an index is being built, the copy it is built on falls behind. The ids written to meanwhile are noted, and
+    brought up to date in the copy before it takes the place of the original: a crash before that step loses the index,
+    one after it loses nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._description = Description.read(folder)
+        self.config = models.CreateCollection.model_validate(self._description.config)
+        self.rules = VectorRules.of(self.config)
+        self._writing = threading.RLock()
+        self._unflushed = 0
+        self._pending = self._description.pending
+        self._build: Build | None = None
+        self._process = os.getpid()
+        self._shard: Any = edge.EdgeShard.load(str(folder / self._description.shard))
+
+    @staticmethod
+    def make(folder: Path, config: models.CreateCollection) -> None:
+        """Make an empty collection in an empty folder."""
+        name = new_shard_name()
+        (folder / name).mkdir()
+        shard = edge.EdgeShard.create(str(folder / name), edge_config(config, threads=index_threads()))
+        shard.flush()
+        shard.close()
+        Description(name, config.model_dump(mode="json", exclude_none=True)).write(folder)
+
+    @property
+    def engine(self) -> Any:
+        """The engine's shard, for reading.
+
+        Raises:
+            CollectionError: It is closed, or this process was forked from the one that opened it.
+        """
+        if self._process != os.getpid():
+            raise CollectionError(
+                f"{self.folder} was opened before this process was forked, and the engine does not survive a fork; "
+                "open the collection in each process after forking, and one process at a time"
+            )
+        if self._shard is None:
+            raise CollectionError(f"{self.folder} is closed; open the collection again")
+        return self._shard
+
+    # writing
+
+    def write(self, operation: Any, ids: Iterable[Any]) -> None:
+        """Apply an update of these points; when this returns it survives the death of the process."""
+        changed = list(ids)
+        with self._writing:
+            self.engine.update(operation)
+            self._note(changed)
+
+    def write_matching(self, operation: Any, condition: Any) -> None:
+        """Apply an update of whatever points pass a filter."""
+        with self._writing:
+            changed = self._ids_matching(condition)
+            self.engine.update(operation)
+            self._note(changed)
+
+    def write_schema(self, operation: Any) -> None:
+        """Apply an update of the payload indexes."""
+        with self._writing:
+            self.engine.update(operation)
+            if self._build:
+                self._build.schema_changes.append(operation)
+
+    def set_metadata(self, metadata: dict[str, Any]) -> None:
+        """Merge into the collection's metadata as a server does: key by key, None removes one."""
+        with self._writing:
+            merged = {**(self.config.metadata or {}), **metadata}
+            kept = {key: value for key, value in merged.items() if value is not None}
+            config = self.config.model_copy(update={"metadata": kept})
+            self._describe(config=config.model_dump(mode="json", exclude_none=True))
+            self.config = config
+
+    def flush(self) -> None:
+        """Make every write so far survive a power cut."""
+        with self._writing:
+            self.engine.flush()
+            self._unflushed = 0
+            if self._description.pending != self._pending:
+                self._describe(pending=self._pending)
+
+    def close(self) -> None:
+        """Flush and let go; a search index still being built is given up. Closing twice is fine."""
+        if self._process != os.getpid():
+            return  # it belongs to the parent
+        if build := self._build:
+            build.cancel()
+        with self._writing:
+            if self._shard is not None:
+                self.flush()
+                self._shard.close()
+                self._shard = None
+
+    # the search index
+
+    def optimize(self, *, wait: bool) -> bool:
+        """Build the search index when enough points are outside of it; False when there are not.
+
+        Raises:
+            CollectionError: The building process failed; the collection is as it was.
+        """
+        with self._writing:
+            if self._build is None:
+                if not self._is_worth_building():
+                    return False
+                self._build = self._start_building()
+            build = self._build
+        if wait:
+            build.wait()
+        return True
+
+    def _is_worth_building(self) -> bool:
+        widths = [each.size for each in dense_params(self.config).values()]
+        # compared in the engine's own measure: what lies below its threshold it would leave as it is
+        return bool(widths) and self._pending * max(widths) * 4 >= INDEXING_THRESHOLD_KB * 1024
+
+    def _start_building(self) -> Build:
+        """Copy the shard and let a child process build; writes wait for the copy only."""
+        self.flush()
+        name = new_shard_name()
+        # without the log: what was flushed is in the segments, and the copy starts a log of its own
+        shutil.copytree(self.folder / self._description.shard, self.folder / name, ignore=shutil.ignore_patterns("wal"))
+        return Build(self.folder / name, pending=self._pending, on_success=self._adopt, on_end=self._end_building)
+
+    def _adopt(self, build: Build) -> None:
+        """Put the copy, with its index, in the place of the shard."""
+        successor = edge.EdgeShard.load(str(build.path))
+        with self._writing:
+            for change in build.schema_changes:
+                successor.update(change)
+            self._bring_up_to_date(successor, build.changed)
+            successor.flush()
+            former = self.folder / self._description.shard
+            pending = self._pending - build.pending
+            self._describe(shard=build.path.name, pending=pending)
+            # a search under way keeps the former shard alive until it ends, and open files outlive their names
+            self._shard, self._pending, self._unflushed = successor, pending, 0
+        shutil.rmtree(former, ignore_errors=True)
+        logger.info("built the search index of %s", self.folder)
+
+    def _bring_up_to_date(self, successor: Any, changed: Iterable[Any]) -> None:
+        ids = list(changed)
+        for at in range(0, len(ids), _BATCH):
+            part = ids[at : at + _BATCH]
+            present = self.engine.retrieve(part, True, True)
+            gone = set(map(str, part)) - {str(each.id) for each in present}
+            if present:
+                points = [edge.Point(each.id, each.vector, each.payload) for each in present]
+                successor.update(edge.UpdateOperation.upsert_points(points))
+            if gone:
+                successor.update(edge.UpdateOperation.delete_points([each for each in part if str(each) in gone]))
+
+    def _end_building(self, build: Build) -> None:
+        with self._writing:
+            self._build = None
+        if build.error is not None:
+            shutil.rmtree(build.path, ignore_errors=True)
+
+    # inside
+
+    def _note(self, changed: Sequence[Any]) -> None:
+        self._pending += len(changed)
+        self._unflushed += len(changed)
+        if self._build:
+            self._build.changed.update(changed)
+        if self._unflushed >= FLUSH_AFTER_POINTS:
+            self.flush()
+
+    def _describe(self, **values: Any) -> None:
+        description = self._description.changed(**values)
+        description.write(self.folder)
+        self._description = description
+
+    def _ids_matching(self, condition: Any) -> list[Any]:
+        ids: list[Any] = []
+        offset = None
+        while True:
+            request = edge.ScrollRequest(
+                offset=offset, limit=1_000, filter=condition, with_payload=False, with_vector=False
+            )
+            records, offset = self.engine.scroll(request)
+            ids.extend(record.id for record in records)
+            if offset is None:
+                return ids
+
+
+def index_threads() -> int:
+    """Threads for building the index: all but one of the cores, which the searches keep."""
+    return max(1, (os.cpu_count() or 1) - 1)

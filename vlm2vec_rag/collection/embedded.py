@@ -1,0 +1,56 @@
+"""The engine in this process: one folder on disk, shared by everything in the process that opens it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import ClassVar
+
+from vlm2vec_rag.collection.edge.client import EdgeClient
+from vlm2vec_rag.collection.engine import Engine
+
+# A folder belongs to one process, and within it to one client: opening it twice, as a notebook cell that is run again
+# does, gives the same client instead of a complaint about the lock.
+_open: weakref.WeakValueDictionary[tuple[Path, int], EdgeClient] = weakref.WeakValueDictionary()
+_users: weakref.WeakKeyDictionary[EdgeClient, weakref.WeakSet[EmbeddedEngine]] = weakref.WeakKeyDictionary()
+_guard = threading.RLock()
+
+
+class EmbeddedEngine(Engine):
+    """qdrant-edge on a folder. The folder is released when the last of its users closes it.
+
+    Raises:
+        CollectionLocked: Another process has the folder open.
+    """
+
+    kind: ClassVar[str] = "embedded"
+
+    def __init__(self, path: Path) -> None:
+        key = (path.resolve(), os.getpid())  # a forked child must not take over its parent's client
+        with _guard:
+            client = _open.get(key)
+            if client is None or client.is_closed:
+                client = _open[key] = EdgeClient(path)
+            _users.setdefault(client, weakref.WeakSet()).add(self)
+        self._edge = client
+        super().__init__(client, str(path))
+
+    def flush(self, name: str) -> None:
+        self._edge.flush(name)
+
+    def optimize(self, name: str, *, wait: bool) -> bool:
+        return self._edge.optimize(name, wait=wait)
+
+    def size_bytes(self, name: str) -> int:
+        files = (each for each in self._edge.path_of(name).rglob("*") if each.is_file())
+        # blocks, not lengths: the engine's log files are long and mostly empty
+        return sum(getattr(stat, "st_blocks", 0) * 512 or stat.st_size for stat in map(Path.stat, files))
+
+    def close(self) -> None:
+        with _guard:
+            users = _users.get(self._edge, weakref.WeakSet())
+            users.discard(self)
+            if not users:
+                self._edge.close()
