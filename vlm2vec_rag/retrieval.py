@@ -86,7 +86,7 @@ class Retriever:
         """What a collection found, as a hit."""
         payload = found.payload
         return Hit(
-            id=found.id,
+            id=payload.document_id or found.id,
             score=found.score,
             kind=payload.kind,
             source=payload.source,

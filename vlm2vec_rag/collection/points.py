@@ -62,6 +62,7 @@ class Payload:
     indexed_at: datetime | None = None  # when this point was written
     mime_type: str = ""
     thumbnail: str = ""  # path of a small picture, where one is kept
+    document_id: str = ""  # the id of the document as which a framework wrote it
     metadata: Mapping[str, object] = field(default_factory=dict)  # the user's own, nested as they like
 
     def __post_init__(self) -> None:
