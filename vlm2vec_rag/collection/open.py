@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm2vec_rag.errors import CollectionError, CollectionNotFound, InvalidInput
+from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def open_engine(
 
         return MemoryEngine()
     if place.startswith(("http://", "https://")):
-        raise CollectionError("later")
+        from vlm2vec_rag.collection.server import ServerEngine
+
+        return ServerEngine(place, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
     from vlm2vec_rag.collection.embedded import EmbeddedEngine
 
     return EmbeddedEngine(Path(place).expanduser())

@@ -1,0 +1,202 @@
+"""A Qdrant server or cluster: the connection, what may be sent over it, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from ipaddress import ip_address
+from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
+
+import grpc  # type: ignore[import-untyped]
+import httpx
+from qdrant_client import AsyncQdrantClient, QdrantClient
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from vlm2vec_rag.collection.engine import Engine
+from vlm2vec_rag.collection.retry import AsyncRetryingTransport, Patience, RetryingTransport
+from vlm2vec_rag.errors import CollectionError, InvalidInput
+
+logger = logging.getLogger(__name__)
+
+API_KEY_VARIABLE = "QDRANT_API_KEY"
+OLDEST_VERSION = (1, 16)  # the first that keeps a collection's metadata, and with it the fingerprint
+GRPC_PORT = 6334
+_REFUSED = frozenset({401, 403})
+
+
+class ServerEngine(Engine):
+    """Qdrant at an address. Requests are repeated while it is busy or away; see `Patience`.
+
+    Raises:
+        InvalidInput: The address cannot be read, or a key would travel unencrypted.
+        CollectionError: Nothing answers there, or what answers is too old or refuses the key.
+    """
+
+    kind: ClassVar[str] = "server"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        timeout_s: float = 30.0,
+        patience: Patience | None = None,
+    ) -> None:
+        self._url = url
+        self._api_key = api_key or os.environ.get(API_KEY_VARIABLE) or None
+        self._prefer_grpc = prefer_grpc
+        self._timeout_s = timeout_s
+        self._patience = patience or Patience()
+        self.location = without_credentials(url)
+        check_key_is_safe(url, self._api_key)
+        self._greet()
+        client = QdrantClient(transport=RetryingTransport(self._patience), **self._options())
+        super().__init__(client, self.location)
+
+    @property
+    def aclient(self) -> AsyncQdrantClient:
+        return AsyncQdrantClient(transport=AsyncRetryingTransport(self._patience), **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        """Arguments of a client; made anew for each, since a client changes its `grpc_options`."""
+        return {
+            "url": self._url,
+            "prefer_grpc": self._prefer_grpc,
+            "grpc_port": GRPC_PORT,
+            "timeout": self._timeout_s,
+            # as a header, since `api_key` makes the client warn of http even towards this very machine
+            "headers": {"api-key": self._api_key} if self._api_key else None,
+            "grpc_options": {"grpc.service_config": _grpc_retries(self._patience)},
+            "check_compatibility": False,  # it warns from a thread of its own; `_greet` looks at the version
+        }
+
+    def _greet(self) -> None:
+        """Say hello once and without patience: a wrong address should not take half a minute to say so."""
+        with self.errors("connect"):
+            client = QdrantClient(**{**self._options(), "prefer_grpc": False})
+            try:
+                version = client.info().version
+            finally:
+                client.close()
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_VERSION:
+            raise CollectionError(
+                f"the Qdrant server at {self.location} is version {version}; "
+                f"{'.'.join(map(str, OLDEST_VERSION))} or later is needed, update the server"
+            )
+
+    def explain(self, error: Exception, doing: str) -> CollectionError:
+        return CollectionError(f"cannot {doing} at {self.location}: {self._reason(error)}")
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, ResponseHandlingException):
+            return self._transport_reason(error.source)
+        if isinstance(error, UnexpectedResponse):
+            return self._http_reason(error)
+        if isinstance(error, grpc.RpcError):
+            return self._grpc_reason(error)
+        if isinstance(error, ResourceExhaustedResponse):
+            return f"the server asks for less ({error}); try again later, or raise its limits"
+        return str(error)
+
+    def _transport_reason(self, source: Exception) -> str:
+        if isinstance(source, httpx.TimeoutException):
+            return self._is_slow()
+        if isinstance(source, httpx.TransportError):
+            return self._is_away(str(source))
+        return f"its answer cannot be read: {source}; is this a Qdrant server?"
+
+    def _http_reason(self, error: UnexpectedResponse) -> str:
+        if error.status_code in _REFUSED:
+            return self._is_refused(f"HTTP {error.status_code}")
+        if error.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            return "the request is too large for it or for a proxy before it; raise the limit there"
+        return f"HTTP {error.status_code}, {_said(error)}"
+
+    def _grpc_reason(self, error: Any) -> str:
+        code, details = error.code(), error.details()
+        if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            return self._is_refused(f"gRPC {code.name}")
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return self._is_slow()
+        if code == grpc.StatusCode.UNAVAILABLE:
+            return self._is_away(f"gRPC on port {GRPC_PORT}: {details}")
+        return f"gRPC {code.name}, {details}"
+
+    def _is_slow(self) -> str:
+        return f"no answer within {self._timeout_s:g} s; raise timeout_s, or look at the server's load"
+
+    def _is_away(self, reason: str) -> str:
+        return (
+            f"nothing answers ({reason}); check the address and that the server runs, "
+            f"for example: docker run -p 6333:6333 -p {GRPC_PORT}:{GRPC_PORT} qdrant/qdrant"
+        )
+
+    def _is_refused(self, reason: str) -> str:
+        given = "the API key was refused" if self._api_key else "it wants an API key"
+        return f"{given} ({reason}); give api_key, or set {API_KEY_VARIABLE}, to a key that may do this"
+
+
+def check_key_is_safe(url: str, api_key: str | None) -> None:
+    """Refuse to send a key where anyone on the way can read it.
+
+    Raises:
+        InvalidInput: The address is http and not of this machine, or no address at all.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise InvalidInput(
+            f"{without_credentials(url)!r} is no address; expected http://host:6333 or https://host:6333"
+        )
+    if api_key and parts.scheme != "https" and not is_loopback(parts.hostname):
+        raise InvalidInput(
+            f"an API key would be sent to {parts.hostname} unencrypted; use https, "
+            f"or unset {API_KEY_VARIABLE} if that server needs no key"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def without_credentials(url: str) -> str:
+    """The address as it may be printed: without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _said(error: UnexpectedResponse) -> str:
+    try:
+        return str(json.loads(error.content)["status"]["error"])
+    except (ValueError, KeyError, TypeError):
+        return error.content[:200].decode("utf-8", "replace")
+
+
+def _grpc_retries(patience: Patience) -> str:
+    """Patience as a gRPC service configuration; gRPC itself allows no more than five attempts."""
+    return json.dumps(
+        {
+            "methodConfig": [
+                {
+                    "name": [{}],
+                    "retryPolicy": {
+                        "maxAttempts": min(patience.times + 1, 5),
+                        "initialBackoff": f"{patience.first_s}s",
+                        "maxBackoff": f"{patience.longest_s}s",
+                        "backoffMultiplier": 2,
+                        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED"],
+                    },
+                }
+            ]
+        }
+    )
