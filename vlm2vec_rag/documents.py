@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vlm2vec_rag.collection.points import NAMESPACE, Payload, to_json
+from vlm2vec_rag.collection.points import FIELDS, NAMESPACE, Payload, to_json
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Clip, Image, Item, Page, Text
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 METADATA_FIELDS = ("source", "kind", "place", "page", "label", "title", "start_s", "end_s", "content_hash")
 """What a document of a file says of itself in its metadata, beside the user's own fields. Empty ones are left out."""
+
+FILE_FIELDS = ("file_hash", "file_points", "modified_at", "times_s")
+"""What a document may say besides where it was read and not yet written; the command line then knows its file."""
+
+FRAMEWORK_FIELD = "_framework"
+"""In the user's metadata: what one framework needs to make its document again, and nobody else shows."""
 
 
 def point_id_of(document_id: str) -> str:
@@ -63,15 +69,28 @@ def metadata_of(payload: Payload) -> dict[str, Any]:
     A text that came from a framework has exactly the metadata it came with. What came from a file has the fields of
     `METADATA_FIELDS` that are filled, and the user's own beside them; where a name is in both, the user's stands.
     """
+    own = {name: value for name, value in payload.metadata.items() if name != FRAMEWORK_FIELD}
     if payload.kind == "text" and payload.document_id:
-        return dict(payload.metadata)
+        return own
     fields = {name: getattr(payload, name) for name in METADATA_FIELDS}
-    return {name: value for name, value in fields.items() if value not in ("", None)} | dict(payload.metadata)
+    return {name: value for name, value in fields.items() if value not in ("", None)} | own
 
 
 def is_of_file(metadata: Mapping[str, object]) -> bool:
     """Whether metadata is that of a document of a file, as `metadata_of` gives it, and not a text of the user's own."""
     return all(isinstance(metadata.get(name), str) for name in ("kind", "source", "place", "content_hash"))
+
+
+def file_payload(text: str, metadata: Mapping[str, object]) -> Payload:
+    """What a collection keeps of a document of a file, whose metadata is as `metadata_of` gives it.
+
+    The file itself is not read: for documents whose vector is there already.
+    """
+    known = {*METADATA_FIELDS, *FILE_FIELDS}
+    said = {name: value for name, value in metadata.items() if name in known & FIELDS}
+    own = {name: value for name, value in metadata.items() if name not in known}
+    fragment = str(metadata["place"]).removeprefix(str(metadata["source"])).removeprefix("#")
+    return Payload.from_dict({**said, "fragment": fragment, "text": text, "metadata": own})
 
 
 def read_item(text: str, metadata: Mapping[str, object], reader: MediaReader) -> Item:
