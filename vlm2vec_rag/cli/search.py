@@ -112,7 +112,7 @@ def build_filter(
     page_range = span(pages, "--pages") if pages else None
     return Filter(
         kinds=tuple(kind or ()),  # type: ignore[arg-type]  # the filter checks them
-        sources=tuple(_sources(source or ())),
+        paths=tuple(_sources(source or ())),
         pages=None if page_range is None else _whole(page_range),
         times_s=span(time, "--time") if time else None,
     )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qdrant_client.client_base import QdrantBase
 
 PAGE_POINTS = 256  # points per request when going through many: a megabyte of text, or of vectors
+MOST_SOURCES = 1_000_000  # sources looked through for a pattern
 MOST_MATCHES = 10_000  # sources a pattern may stand for; every one of them travels with the search
 
 
@@ -326,21 +327,18 @@ class Collection:
     def _condition(self, filter: Filter | models.Filter | None) -> models.Filter | None:
         if filter is None or isinstance(filter, models.Filter):
             return filter
-        return (self._without_patterns(filter) if filter.patterns else filter).to_qdrant()
+        return filter.to_qdrant(self._sources_matching(filter.patterns) if filter.patterns else ())
 
-    def _without_patterns(self, filter: Filter) -> Filter:
-        """The filter with each pattern among its sources replaced by the sources that match it."""
+    def _sources_matching(self, patterns: Sequence[str]) -> list[str]:
         with self._engine.errors("list the sources"):
-            facet = self.client.facet(self.name, key="source", limit=1_000_000, exact=True)
-        matched = matching(filter.patterns, (str(hit.value) for hit in facet.hits))
+            facet = self.client.facet(self.name, key="source", limit=MOST_SOURCES, exact=True)
+        matched = matching(patterns, (str(hit.value) for hit in facet.hits))
         if len(matched) > MOST_MATCHES:
             raise InvalidInput(
-                f"{', '.join(filter.patterns)} matches {len(matched)} sources, more than {MOST_MATCHES}; "
+                f"{', '.join(patterns)} matches {len(matched)} sources, more than {MOST_MATCHES}; "
                 "name a folder instead, with a slash at its end"
             )
-        others = [source for source in filter.sources if source not in filter.patterns]
-        # a source cannot be empty, so that one stands for «none of them»
-        return dataclasses.replace(filter, sources=[*others, *matched] or [""])
+        return matched
 
     def _selector(self, points: Iterable[str] | Filter) -> models.FilterSelector | models.PointIdsList:
         if isinstance(points, Filter):

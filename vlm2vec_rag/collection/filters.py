@@ -1,13 +1,14 @@
 """Which points a search may return, as one small object that knows nothing of any framework.
 
 Everything here is pushed down to Qdrant, which filters while it searches, so a filter never leaves an answer shorter
-than the points that pass it. One case takes a question more: a source with `*` or `?` in it is first looked up among
-the collection's own sources (the collection does so), because Qdrant matches whole values and folders, not patterns.
+than the points that pass it. One case takes a question more: a path with `*` or `?` in it is first looked up among the
+collection's own sources (the collection does so), because Qdrant matches whole values and not patterns.
 """
 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 class Filter:
     """Conditions that must all hold; one left empty lets everything pass.
 
-    >>> Filter(kinds=("page",), sources=("reports/",), pages=(1, 10), metadata={"author": "Ada"})
+    >>> Filter(kinds=("page",), paths=("reports/",), pages=(1, 10), metadata={"author": "Ada"})
     """
 
     kinds: Sequence[Kind] = ()
-    sources: Sequence[str] = ()  # any of: `a/b.pdf` exactly; `a/` all below the folder; `*.pdf` a pattern
+    sources: Sequence[str] = ()  # any of these exactly, whatever characters they hold
+    paths: Sequence[str] = ()  # as people write them: `a/b.pdf` a file, `a/` all below a folder, `*.pdf` a pattern
     pages: tuple[int | None, int | None] | None = None  # first and last, both included; None leaves an end open
     times_s: tuple[float | None, float | None] | None = None  # clips that overlap this stretch; None as above
     modified_after: datetime | None = None  # files written then or later
@@ -42,7 +44,7 @@ class Filter:
     not_file_hashes: Sequence[str] = ()  # with the hash of a source's present file: its stale points
 
     def __post_init__(self) -> None:
-        for name in ("kinds", "sources", "content_hashes", "file_hashes", "not_file_hashes"):
+        for name in ("kinds", "sources", "paths", "content_hashes", "file_hashes", "not_file_hashes"):
             if isinstance(getattr(self, name), str):
                 raise InvalidInput(f"{name} is the string {getattr(self, name)!r}; expected a list of strings")
         unknown = sorted(set(self.kinds) - set(KINDS))
@@ -53,24 +55,29 @@ class Filter:
 
     @property
     def patterns(self) -> list[str]:
-        """The sources that are patterns, to be looked up before the filter can be used."""
-        return [source for source in self.sources if is_pattern(source)]
+        """The paths that are patterns; what they stand for has to be looked up."""
+        return [path for path in self.paths if is_pattern(path)]
 
-    def to_qdrant(self) -> models.Filter | None:
+    def to_qdrant(self, matched: Sequence[str] = ()) -> models.Filter | None:
         """The filter in Qdrant's terms, or None when everything passes.
 
+        Args:
+            matched: The sources that `patterns` stand for.
+
         Raises:
-            InvalidInput: A pattern was not looked up, or a metadata value is of a kind Qdrant cannot compare.
+            InvalidInput: A metadata value is of a kind Qdrant cannot compare.
         """
         from qdrant_client import models
 
-        if self.patterns:
-            raise InvalidInput(f"the pattern {self.patterns[0]!r} was not looked up; give the filter to a Collection")
         must: list[models.Condition] = []
         if self.kinds:
             must.append(_any_of("kind", self.kinds))
         if self.sources:
-            must.append(_in_sources(self.sources))
+            must.append(_any_of("source", self.sources))
+        if self.paths:
+            files = [path for path in self.paths if not path.endswith("/") and not is_pattern(path)]
+            folders = [path for path in self.paths if path.endswith("/") and not is_pattern(path)]
+            must.append(_on_any_path([*files, *matched], folders))
         if self.content_hashes:
             must.append(_any_of("content_hash", self.content_hashes))
         if self.file_hashes:
@@ -92,9 +99,9 @@ class Filter:
         return models.Filter(must=must or None, must_not=must_not or None) if must or must_not else None
 
 
-def is_pattern(source: str) -> bool:
-    """Whether a source holds a wildcard. Brackets are none: file names have them more often than patterns do."""
-    return "*" in source or "?" in source
+def is_pattern(path: str) -> bool:
+    """Whether a path holds a wildcard. Brackets are none: file names have them more often than patterns do."""
+    return "*" in path or "?" in path
 
 
 def matching(patterns: Iterable[str], sources: Iterable[str]) -> list[str]:
@@ -131,13 +138,12 @@ def _any_of(key: str, values: Sequence[str]) -> models.Condition:
     return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
 
 
-def _in_sources(sources: Sequence[str]) -> models.Condition:
+def _on_any_path(files: Sequence[str], folders: Sequence[str]) -> models.Condition:
     from qdrant_client import models
 
-    folders = [source for source in sources if source.endswith("/")]
-    files = [source for source in sources if not source.endswith("/")]
-    pairs = (("folders", folders), ("source", files))
-    return models.Filter(should=[_any_of(key, values) for key, values in pairs if values])
+    conditions = [_any_of(key, values) for key, values in (("source", files), ("folders", folders)) if values]
+    # patterns that match no source let nothing pass, and no point has the nil id
+    return models.Filter(should=conditions or [models.HasIdCondition(has_id=[str(uuid.UUID(int=0))])])
 
 
 def _overlaps(start_s: float | None, end_s: float | None) -> Iterator[models.Condition]:
