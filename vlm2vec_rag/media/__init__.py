@@ -1,0 +1,22 @@
+"""Files to items: PDF pages, pictures, video clips and passages of text, read in a process that may be killed.
+
+`MediaReader` is the way in; `find_media` lists what there is to read. Importing this opens and starts nothing.
+"""
+
+from vlm2vec_rag.media.pdf.base import Word
+from vlm2vec_rag.media.reader import MediaReader, export_pages, probe
+from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
+from vlm2vec_rag.media.sniff import SUPPORTED
+from vlm2vec_rag.media.walk import find_media
+
+__all__ = [
+    "SUPPORTED",
+    "MediaInfo",
+    "MediaLimits",
+    "MediaReader",
+    "MediaSettings",
+    "Word",
+    "export_pages",
+    "find_media",
+    "probe",
+]

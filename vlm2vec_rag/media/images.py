@@ -1,0 +1,113 @@
+"""Picture files as Image items: upright, on white, RGB, 8 bits, no larger than the model sees."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
+from vlm2vec_rag.items import Image
+from vlm2vec_rag.media.captions import caption_of
+from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
+from vlm2vec_rag.media.sniff import IMAGE_FORMATS, Sniffed
+from vlm2vec_rag.pixels import reduced_size, resize
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+class ImageFile:
+    """A picture file. An animation counts as its first frame."""
+
+    def __init__(self, path: str, sniffed: Sniffed, settings: MediaSettings, limits: MediaLimits) -> None:
+        import PIL.Image
+
+        self._path, self._format, self._settings, self._limits = path, sniffed.format, settings, limits
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # limits.pixels is the judge
+                self._picture = PIL.Image.open(path, formats=IMAGE_FORMATS)
+            orientation = self._picture.getexif().get(_ORIENTATION)
+        except PIL.Image.DecompressionBombError as error:
+            raise MediaLimit(f"{path}: {error}; reduce it first") from error
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise self._unreadable(error) from error
+        width, height = self._picture.size
+        if width * height > limits.pixels:
+            self.close()
+            raise MediaLimit(
+                f"{path}: has {width} x {height} px, the limit is {limits.pixels} px; reduce it or raise limits.pixels"
+            )
+        self._width, self._height = (height, width) if orientation in _SIDEWAYS else (width, height)
+
+    def info(self) -> MediaInfo:
+        return MediaInfo(kind="image", format=self._format, items=1, width=self._width, height=self._height)
+
+    def item(self, index: int) -> Image:
+        return self.image()
+
+    def image(self, max_pixels: int | None = None) -> Image:
+        """The picture, reduced where that cannot change its vector, with the title and caption its file holds."""
+        import PIL.Image
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # flaws in metadata: the pixels are what counts
+                image = upright_rgb(self._picture)
+                caption = caption_of(self._picture, self._limits.page_chars)
+        except (OSError, ValueError, SyntaxError, EOFError, IndexError, PIL.Image.DecompressionBombError) as error:
+            raise self._unreadable(error) from error
+        frames = getattr(self._picture, "n_frames", 1)
+        size = reduced_size(image.height, image.width, max_pixels or self._settings.max_pixels)
+        return Image(
+            image=image if size is None else resize(image, *size),
+            source=self._path,
+            text=caption.text,
+            title=caption.title,
+            metadata={"frames_in_file": frames} if frames > 1 else {},
+        )
+
+    def close(self) -> None:
+        self._picture.close()
+
+    def _unreadable(self, error: Exception) -> UnreadableMedia:
+        return UnreadableMedia(
+            f"{self._path}: cannot be decoded as {self._format} ({error}); it may be cut off, so fetch or save it again"
+        )
+
+
+def upright_rgb(picture: PILImage) -> PILImage:
+    """Decode the current frame: turned as its EXIF data say, transparent parts on white, 8 bits per channel.
+
+    16 bits are scaled by their full range (65535 is white); 32-bit integers and floats from their least to their
+    greatest value. Colour profiles are not applied, as the public code does not apply them either.
+    """
+    from PIL import Image, ImageOps
+
+    image = _eight_bits(ImageOps.exif_transpose(picture))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.new("RGBA", layer.size, "white")
+        image.alpha_composite(layer)
+    return image.convert("RGB")
+
+
+def _eight_bits(picture: PILImage) -> PILImage:
+    import numpy as np
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):
+        values = np.asarray(picture).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if picture.mode not in ("I", "F"):
+        return picture
+    values = np.asarray(picture, dtype=np.float64)
+    if picture.mode == "I" and picture.format == "PNG":  # 16 bits in a 32-bit picture, from older Pillow
+        return Image.fromarray((values / 257 + 0.5).clip(0, 255).astype(np.uint8))
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    scaled = np.nan_to_num((values - low) * (255 / max(high - low, 1e-12)), posinf=255, neginf=0)
+    return Image.fromarray((scaled + 0.5).clip(0, 255).astype(np.uint8))

@@ -1,0 +1,94 @@
+"""Opens files and makes items of them. Runs inside the worker process; nothing here guards against hostile files.
+
+Each method takes a path and says what to make, so that a worker that was ended and started again carries on.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.items import Clip, Image, Item, Page
+from vlm2vec_rag.media.images import ImageFile
+from vlm2vec_rag.media.pdf.base import Word
+from vlm2vec_rag.media.pdf.pages import PdfFile
+from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
+from vlm2vec_rag.media.sniff import Sniffed, sniff
+from vlm2vec_rag.media.texts import TextFile
+from vlm2vec_rag.media.video.clips import VideoFile
+
+
+class MediaFile(Protocol):
+    """An open file of any kind."""
+
+    def info(self) -> MediaInfo: ...
+
+    def item(self, index: int) -> Item: ...
+
+    def close(self) -> None: ...
+
+
+_File = TypeVar("_File", bound=MediaFile)
+_NAMES = {PdfFile: "a PDF", VideoFile: "a video", ImageFile: "a picture"}
+
+
+class Opener:
+    """Keeps the last file open, because its pages or clips are usually asked for one after the other."""
+
+    def __init__(self, settings: MediaSettings, limits: MediaLimits) -> None:
+        self._settings, self._limits = settings, limits
+        self._open: tuple[str, Sniffed, MediaFile] | None = None
+
+    def probe(self, path: str) -> MediaInfo:
+        return self._file(path).info()
+
+    def item(self, path: str, index: int) -> Item:
+        return self._file(path).item(index)
+
+    def page(self, path: str, page: int, max_pixels: int | None) -> Page:
+        return self._only(path, PdfFile).page(page, max_pixels)
+
+    def words(self, path: str, page: int) -> list[Word]:
+        return self._only(path, PdfFile).words(page)
+
+    def export(self, path: str, page: int, dpi: float) -> Image:
+        return Image(image=self._only(path, PdfFile).export(page, dpi), source=path)
+
+    def clip(self, path: str, start_s: float, end_s: float, frames: int | None, max_pixels: int | None) -> Clip:
+        return self._only(path, VideoFile).clip(start_s, end_s, frames, max_pixels)
+
+    def image(self, path: str, max_pixels: int | None) -> Image:
+        return self._only(path, ImageFile).image(max_pixels)
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open[2].close()
+            self._open = None
+
+    def _only(self, path: str, kind: type[_File]) -> _File:
+        file = self._file(path)
+        if not isinstance(file, kind):
+            raise InvalidInput(f"{path} is {file.info().kind}; expected {_NAMES[kind]}")
+        return file
+
+    def _file(self, path: str) -> MediaFile:
+        sniffed = sniff(path)
+        if self._open is not None:
+            open_path, state, file = self._open
+            if (open_path, state) == (path, sniffed):
+                return file
+            self.close()
+        file = self._read(path, sniffed)
+        self._open = path, sniffed, file
+        return file
+
+    def _read(self, path: str, sniffed: Sniffed) -> MediaFile:
+        match sniffed.kind:
+            case "pdf":
+                return PdfFile(path, self._settings, self._limits)
+            case "image":
+                return ImageFile(path, sniffed, self._settings, self._limits)
+            case "video":
+                return VideoFile(path, sniffed, self._settings, self._limits)
+            case "text":
+                return TextFile(path, sniffed, self._settings, self._limits)

@@ -1,0 +1,287 @@
+"""The reader: what the rest of the library asks for items, pages and clips. It never opens a file itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+from vlm2vec_rag.errors import (
+    EncryptedMedia,
+    InvalidInput,
+    MediaError,
+    MediaLimit,
+    UnreadableMedia,
+    UnsupportedMedia,
+    VlmRagError,
+)
+from vlm2vec_rag.items import Clip, Image, Item, Page
+from vlm2vec_rag.media.opener import Opener
+from vlm2vec_rag.media.pdf.base import Word
+from vlm2vec_rag.media.process import OutOfMemory, TimedOut, Worker, WorkerDied
+from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
+from vlm2vec_rag.media.sniff import sniff
+from vlm2vec_rag.media.worker import answer
+
+_MOST_DEATHS = 3  # of the worker over one file, before the rest of the file is given up
+
+
+class MediaReader:
+    """Turns files into items, in a process of its own that hostile files may crash, fill or hang.
+
+    That process starts with the first file (0.2 s) and serves all that follow. It has a limit on memory (on Linux), may
+    write no file, and is ended and started again when a file takes too long. Its kind is told by a file's content.
+    A reader may be used from several threads, which then wait for each other, and after a fork.
+
+    Args:
+        settings: How files become items.
+        limits: What a file may cost.
+        isolated: False opens files in this process: faster to debug, without limits on memory and time. Only for
+            files that you trust.
+
+    Raises:
+        MissingExtra: The PDF engine or video reader asked for is not installed.
+    """
+
+    def __init__(
+        self,
+        settings: MediaSettings = MediaSettings(),  # noqa: B008  frozen
+        limits: MediaLimits = MediaLimits(),  # noqa: B008
+        isolated: bool = True,
+    ) -> None:
+        self.settings = settings.settled()
+        self.limits = limits
+        self._lock = threading.RLock()
+        self._worker = Worker(self.settings, limits) if isolated else None
+        self._opener = Opener(self.settings, limits)  # opens nothing until it is asked, which it is without a worker
+
+    def probe(self, path: str | os.PathLike[str]) -> MediaInfo:
+        """What a file is, and how many items it makes.
+
+        Raises:
+            UnsupportedMedia: No reader takes this kind of file.
+            UnreadableMedia: It is missing, empty, cut off or broken.
+            EncryptedMedia: It needs a password, or another one.
+            MediaLimit: It is over a limit.
+        """
+        return cast(MediaInfo, self._ask(path, "probe"))
+
+    def items(self, path: str | os.PathLike[str]) -> Iterator[Item]:
+        """The items of a file, one by one as they are asked for: pages, clips or passages in order, or one picture.
+
+        A page or clip that cannot be read is passed over; after the last good one a single error names those that
+        failed. So all that is good in a file is had, and a bad file is one error.
+
+        Raises:
+            UnsupportedMedia: No reader takes this kind of file.
+            UnreadableMedia: The file, or a part of it, is missing, empty, cut off or broken.
+            EncryptedMedia: It needs a password, or another one.
+            MediaLimit: The file, or a part of it, is over a limit.
+        """
+        clock = _Clock(self.limits.seconds_per_file)
+        info = cast(MediaInfo, self._ask(path, "probe", clock=clock))
+        failures: list[MediaError] = []
+        deaths = done = 0
+        for index in range(info.items):
+            try:
+                item = cast(Item, self._ask(path, "item", index, clock=clock))
+            except (UnsupportedMedia, EncryptedMedia):
+                raise
+            except MediaError as error:
+                failures.append(error)
+                deaths += isinstance(error.__cause__, WorkerDied | TimedOut)
+                if info.items == 1:
+                    raise
+                if deaths >= _MOST_DEATHS or clock.is_over:
+                    break
+            else:
+                done += 1
+                yield item
+        if failures:
+            first = failures[0]
+            raise type(first)(f"{first} ({done} of {info.items} {_PLURALS[info.kind]} were read)") from first
+
+    def page(self, path: str | os.PathLike[str], page: int, max_pixels: int | None = None) -> Page:
+        """One page of a PDF file, from 1; `max_pixels` None takes the settings' own.
+
+        Raises:
+            InvalidInput: There is no such page, or the file is no PDF.
+            MediaError: As for `probe`.
+        """
+        return cast(Page, self._ask(path, "page", page, max_pixels))
+
+    def words(self, path: str | os.PathLike[str], page: int) -> list[Word]:
+        """The words of a page and where they stand, to mark matches on a picture of it.
+
+        Raises:
+            InvalidInput: There is no such page, or the file is no PDF.
+            MediaError: As for `probe`.
+        """
+        return cast("list[Word]", self._ask(path, "words", page))
+
+    def clip(
+        self,
+        path: str | os.PathLike[str],
+        start_s: float,
+        end_s: float,
+        frames: int | None = None,
+        max_pixels: int | None = None,
+    ) -> Clip:
+        """A stretch of a video; `frames` and `max_pixels` None take the settings' own.
+
+        Raises:
+            InvalidInput: There is no such stretch, or the file is no video.
+            MediaError: As for `probe`.
+        """
+        return cast(Clip, self._ask(path, "clip", start_s, end_s, frames, max_pixels))
+
+    def image(self, path: str | os.PathLike[str], max_pixels: int | None = None) -> Image:
+        """A picture; `max_pixels` None takes the settings' own.
+
+        Raises:
+            InvalidInput: The file is no picture.
+            MediaError: As for `probe`.
+        """
+        return cast(Image, self._ask(path, "image", max_pixels))
+
+    def export_page(self, path: str | os.PathLike[str], page: int, dpi: float = 300) -> Image:
+        """One page of a PDF file at a resolution, for people rather than for the model.
+
+        Raises:
+            InvalidInput: There is no such page, or the file is no PDF.
+            MediaLimit: At this resolution the page is over `limits.pixels`.
+            MediaError: As for `probe`.
+        """
+        if not 1 <= dpi <= 10_000:
+            raise InvalidInput(f"dpi is {dpi}; expected 1 to 10000 (300 is print quality)")
+        return cast(Image, self._ask(path, "export", page, dpi))
+
+    def close(self) -> None:
+        """End the process. The reader may be used again, and starts another one then."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.close()
+            self._opener.close()
+
+    def __enter__(self) -> MediaReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if worker := getattr(self, "_worker", None):
+            worker.close()
+
+    def _ask(self, path: str | os.PathLike[str], method: str, *arguments: Any, clock: _Clock | None = None) -> Any:
+        kind = sniff(path).kind  # reads the first bytes only; a missing or foreign file needs no process
+        name = os.fspath(path)
+        timeout_s = self.limits.seconds_per_clip if kind == "video" else self.limits.seconds_per_item
+        with self._lock:
+            started = time.monotonic()
+            try:
+                if self._worker is not None:
+                    time_s = min(timeout_s, clock.left_s) if clock else timeout_s
+                    return self._ask_worker(self._worker, name, method, arguments, time_s)
+                result = answer(self._opener, method, [name, *arguments])
+                if isinstance(result, VlmRagError):
+                    raise result
+                return result
+            finally:
+                if clock:
+                    clock.spend(time.monotonic() - started)
+
+    def _ask_worker(self, worker: Worker, path: str, method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
+        while True:
+            was_used = worker.answered > 0
+            try:
+                return worker.ask(method, [path, *arguments], timeout_s)
+            except TimedOut as error:
+                raise MediaLimit(
+                    f"{path}: {_what(method, arguments)} takes longer than {timeout_s:g} s to read; "
+                    "leave it out, or raise the limits on seconds"
+                ) from error
+            except WorkerDied as error:
+                if was_used:  # earlier files may have left it weak; a fresh one judges this file alone
+                    continue
+                if isinstance(error, OutOfMemory):
+                    raise MediaLimit(
+                        f"{path}: {_what(method, arguments)} needs more memory than "
+                        f"{self.limits.memory_bytes / 2**30:g} GiB; reduce it, or raise limits.memory_bytes"
+                    ) from error
+                raise UnreadableMedia(
+                    f"{path}: {_what(method, arguments)} ended the process that opened it ({error}); it is broken, "
+                    "or built to do harm, or needs more than limits.memory_bytes"
+                ) from error
+
+
+def probe(path: str | os.PathLike[str]) -> MediaInfo:
+    """What a file is: `MediaReader().probe(path)` for a single file.
+
+    Raises:
+        MediaError: As for `MediaReader.probe`.
+    """
+    with MediaReader() as reader:
+        return reader.probe(path)
+
+
+def export_pages(
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    dpi: float = 300,
+    settings: MediaSettings = MediaSettings(),  # noqa: B008  frozen
+    limits: MediaLimits = MediaLimits(),  # noqa: B008
+) -> list[Path]:
+    """Write each page of a PDF file as a PNG file, `folder/report-p007.png`; existing files are replaced.
+
+    Raises:
+        InvalidInput: The file is no PDF.
+        MediaLimit: A page has more than `limits.pixels` at this resolution; pages before it are written.
+        MediaError: As for `MediaReader.probe`.
+    """
+    folder = Path(folder)
+    with MediaReader(settings, limits) as reader:
+        pages = reader.probe(path).pages
+        if pages is None:
+            raise InvalidInput(f"{os.fspath(path)} has no pages; expected a PDF")
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for page in range(1, pages + 1):
+            target = folder / f"{Path(path).stem}-p{page:0{len(str(pages))}d}.png"
+            reader.export_page(path, page, dpi).image.save(target, dpi=(dpi, dpi))
+            written.append(target)
+        return written
+
+
+class _Clock:
+    """Time that may still be spent on a file; only reading counts, not what is done with its items."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left_s = seconds
+
+    def spend(self, seconds: float) -> None:
+        self.left_s = max(self.left_s - seconds, 0.0)
+
+    @property
+    def is_over(self) -> bool:
+        return self.left_s <= 0
+
+
+_PLURALS = {"pdf": "pages", "video": "clips", "text": "passages", "image": "pictures"}
+
+
+def _what(method: str, arguments: tuple[Any, ...]) -> str:
+    """`page 7`, for a message; arguments are as `MediaReader` gives them."""
+    if method in ("page", "words", "export"):
+        return f"page {arguments[0]}"
+    if method == "item":
+        return f"item {arguments[0] + 1}"
+    if method == "clip":
+        return f"the clip from {arguments[0]:g} to {arguments[1]:g} s"
+    return "it"

@@ -1,0 +1,128 @@
+"""How files become items, what a file may cost, and what is known of a file before it is read."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+from vlm2vec_rag.errors import InvalidInput, MissingExtra
+from vlm2vec_rag.pixels import MAX_PIXELS, MIN_PIXELS
+
+PdfEngine: TypeAlias = Literal["pymupdf", "pypdfium2"]
+VideoReader: TypeAlias = Literal["pyav", "decord"]
+MediaKind: TypeAlias = Literal["pdf", "image", "video", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSettings:
+    """How files become items. All but the password change vectors, so a collection records and keeps them.
+
+    Raises:
+        InvalidInput: A value makes no sense.
+    """
+
+    max_pixels: int = MAX_PIXELS  # of a page, a picture, or each frame of a clip
+    frames: int = 8  # of a clip
+    window_s: float = 30.0  # a longer video becomes several clips
+    overlap_s: float = 5.0  # of two clips that follow each other
+    pdf_engine: PdfEngine | None = None  # None: pymupdf where it is installed, else pypdfium2
+    video_reader: VideoReader = "pyav"
+    supersample: float = 1.0  # pages are rendered so many times larger, then reduced: 1.5 is 150 dpi for A4
+    text_chars: int = 2000  # longest passage of a text file
+    password: str | None = field(default=None, repr=False)  # tried on encrypted PDF files
+
+    def __post_init__(self) -> None:
+        _check("max_pixels", self.max_pixels, self.max_pixels >= MIN_PIXELS, f"at least {MIN_PIXELS} (4 tokens)")
+        _check("frames", self.frames, self.frames >= 1, "at least 1")
+        _check("window_s", self.window_s, 0 < self.window_s < math.inf, "more than 0 seconds")
+        _check("overlap_s", self.overlap_s, 0 <= self.overlap_s < self.window_s, "0 or more, and less than window_s")
+        _check("pdf_engine", self.pdf_engine, self.pdf_engine in (None, *get_args(PdfEngine)), "pymupdf or pypdfium2")
+        _check("video_reader", self.video_reader, self.video_reader in get_args(VideoReader), "pyav or decord")
+        _check("supersample", self.supersample, 1 <= self.supersample <= 4, "1 to 4")
+        _check("text_chars", self.text_chars, self.text_chars >= 100, "at least 100")
+
+    def signature(self) -> dict[str, Any]:
+        """What vectors depend on, as JSON values, with the PDF engine that is really used: for a collection to record.
+
+        Raises:
+            MissingExtra: The engine or reader asked for is not installed.
+        """
+        settled = self.settled()
+        return {each.name: getattr(settled, each.name) for each in fields(self) if each.name != "password"}
+
+    @classmethod
+    def from_signature(cls, recorded: Mapping[str, Any], base: MediaSettings | None = None) -> MediaSettings:
+        """The settings that gave this signature; what it does not hold (a password) comes from `base`."""
+        known = {each.name for each in fields(cls)}
+        return replace(base or cls(), **{name: value for name, value in recorded.items() if name in known})
+
+    def settled(self) -> MediaSettings:
+        """The same settings, with the PDF engine chosen.
+
+        Raises:
+            MissingExtra: The engine or reader asked for is not installed.
+        """
+        if self.video_reader == "decord" and importlib.util.find_spec("decord") is None:
+            raise MissingExtra("decord is not installed; run: pip install 'vlm2vec-rag[decord]', or read with pyav")
+        if self.pdf_engine == "pymupdf" and not has_pymupdf():
+            raise MissingExtra(
+                "pymupdf is not installed; run: pip install 'vlm2vec-rag[pymupdf]', or render with pypdfium2"
+            )
+        engine: PdfEngine = self.pdf_engine or ("pymupdf" if has_pymupdf() else "pypdfium2")
+        return replace(self, pdf_engine=engine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLimits:
+    """What a file may cost before it is refused. They hold for one file at a time.
+
+    Memory is limited on Linux only: macOS does not enforce it and Windows has no such limit. Time is limited
+    everywhere, by ending the process that reads.
+
+    Raises:
+        InvalidInput: A value makes no sense.
+    """
+
+    file_bytes: int = 20 * 2**30
+    text_bytes: int = 50 * 2**20  # of a text or subtitle file, which is held in memory
+    pages: int = 5_000
+    pixels: int = 200_000_000  # of a source picture or frame, or of an exported page: 200 megapixel cameras pass
+    page_chars: int = 200_000  # of a page's text layer; what comes after is left out
+    duration_s: float = 12 * 3600.0
+    clips: int = 5_000
+    memory_bytes: int = 4 * 2**30  # address space of the reading process
+    seconds_per_item: float = 30.0
+    seconds_per_clip: float = 120.0  # long keyframe gaps at 4K; also the scan of a video before its first clip
+    seconds_per_file: float = 3600.0  # of reading, not of what is done with the items meanwhile
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            _check(each.name, value, 0 < value < math.inf, "more than 0")
+        least = 512 * 2**20  # below it the interpreter and the libraries themselves may not fit
+        _check("memory_bytes", self.memory_bytes, self.memory_bytes >= least, f"at least {least} (512 MiB)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaInfo:
+    """What a file is, found out without decoding it."""
+
+    kind: MediaKind
+    format: str  # as its content says: "pdf", "png", "mp4", "markdown"
+    items: int  # pages, pictures, clips or passages
+    pages: int | None = None
+    duration_s: float | None = None
+    width: int | None = None  # px of a picture or frame as shown: turned upright, pixels made square
+    height: int | None = None
+
+
+def has_pymupdf() -> bool:
+    return importlib.util.find_spec("pymupdf") is not None
+
+
+def _check(name: str, value: object, is_right: bool, expected: str) -> None:
+    if not is_right:
+        raise InvalidInput(f"{name} is {value!r}; expected {expected}")

@@ -1,0 +1,118 @@
+"""Video files as Clip items: a few frames of each window, with their true times and what is said meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vlm2vec_rag.errors import InvalidInput, MediaLimit
+from vlm2vec_rag.items import Clip
+from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
+from vlm2vec_rag.media.sniff import Sniffed
+from vlm2vec_rag.media.video import subtitles
+from vlm2vec_rag.media.video.container import open_container, read_geometry, read_timeline, video_stream
+from vlm2vec_rag.media.video.windows import choose_frames, count_windows, window
+from vlm2vec_rag.pixels import reduced_size, resize
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+
+class FrameReader(Protocol):
+    """What PyAV and decord both do."""
+
+    def frames(self, indices: Sequence[int]) -> list[tuple[int, PILImage]]: ...
+
+    def close(self) -> None: ...
+
+
+class VideoFile:
+    """An open video, clip by clip."""
+
+    def __init__(self, path: str, sniffed: Sniffed, settings: MediaSettings, limits: MediaLimits) -> None:
+        self._path, self._format, self._settings, self._limits = path, sniffed.format, settings, limits
+        container = open_container(path, sniffed.format)
+        try:
+            stream = video_stream(container, path, limits)
+            self._geometry = read_geometry(container, stream, path)
+        finally:
+            container.close()
+        container = open_container(path, sniffed.format)
+        try:
+            stream = video_stream(container, path, limits)
+            self._timeline = read_timeline(container, stream, path, limits)
+        finally:
+            container.close()
+        self._clips = count_windows(self._timeline.duration_s, settings.window_s, settings.overlap_s)
+        if self._clips > limits.clips:
+            raise MediaLimit(
+                f"{path}: makes {self._clips} clips, the limit is {limits.clips}; "
+                "cut it, or raise window_s or limits.clips"
+            )
+        self._cues, self._subtitles = self._find_cues()
+        self._reader = self._open_reader()
+
+    def info(self) -> MediaInfo:
+        height, width = self._geometry.shown(*self._geometry.upright)
+        return MediaInfo(
+            kind="video",
+            format=self._format,
+            items=self._clips,
+            duration_s=self._timeline.duration_s,
+            width=width,
+            height=height,
+        )
+
+    def item(self, index: int) -> Clip:
+        settings = self._settings
+        start_s, end_s = window(index, self._timeline.duration_s, settings.window_s, settings.overlap_s)
+        return self.clip(start_s, end_s)
+
+    def clip(self, start_s: float, end_s: float, frames: int | None = None, max_pixels: int | None = None) -> Clip:
+        """A stretch of the video, up to its end at most; `start_s == end_s` is the one frame on screen then."""
+        duration_s = self._timeline.duration_s
+        if not 0 <= start_s <= end_s or start_s >= duration_s:
+            raise InvalidInput(
+                f"{self._path}: {start_s:g} to {end_s:g} s is no stretch of a video of {duration_s:g} s; "
+                "expected 0 <= start_s <= end_s, and start_s before the end"
+            )
+        timeline, end_s = self._timeline, min(end_s, duration_s)
+        chosen = choose_frames(timeline.ticks, timeline.times_s, start_s, end_s, frames or self._settings.frames)
+        ticks, pictures = zip(*self._reader.frames(chosen), strict=True)
+        return Clip(
+            frames=self._fitted(pictures, max_pixels or self._settings.max_pixels),
+            times_s=tuple(float((tick - timeline.ticks[0]) * timeline.time_base) for tick in ticks),
+            start_s=start_s,
+            end_s=end_s,
+            source=self._path,
+            text=subtitles.said(self._cues, start_s, end_s),
+            metadata={"subtitles": self._subtitles} if self._subtitles else {},
+        )
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _open_reader(self) -> FrameReader:
+        if self._settings.video_reader == "decord":
+            from vlm2vec_rag.media.video.decord import DecordReader
+
+            return DecordReader(self._path, self._format, self._timeline)
+        from vlm2vec_rag.media.video.pyav import PyavReader
+
+        return PyavReader(self._path, self._format, self._timeline, self._limits)
+
+    def _find_cues(self) -> tuple[Sequence[subtitles.Cue], str]:
+        """The cues and where they come from: a file beside the video goes before subtitles inside it."""
+        sidecar = subtitles.beside(Path(self._path))
+        if sidecar is not None and sidecar.stat().st_size <= self._limits.text_bytes:
+            return subtitles.parse(sidecar.read_bytes()), sidecar.name
+        return self._timeline.cues, "inside the video" if self._timeline.cues else ""
+
+    def _fitted(self, pictures: Sequence[PILImage], max_pixels: int) -> tuple[PILImage, ...]:
+        """The frames with square pixels, reduced to the first one's target size where that changes no vector."""
+        geometry = self._geometry
+        size = reduced_size(*geometry.shown(pictures[0].height, pictures[0].width), max_pixels)
+        if size is None and geometry.pixel_aspect == 1:
+            return tuple(pictures)
+        return tuple(resize(each, *(size or geometry.shown(each.height, each.width))) for each in pictures)

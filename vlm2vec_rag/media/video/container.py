@@ -1,0 +1,194 @@
+"""Open a video container, and list its frames' times and subtitles without decoding a picture."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
+from vlm2vec_rag.media.settings import MediaLimits
+from vlm2vec_rag.media.video.subtitles import Cue, plain
+
+# The demuxer is named, never probed: FFmpeg's own choice could be a playlist reader, which opens what a file names
+_DEMUXERS = {"mp4": "mov", "matroska": "matroska", "avi": "avi", "mpegts": "mpegts", "mpeg": "mpeg"}
+_DEMUXERS |= {"ogg": "ogg", "flv": "flv", "asf": "asf"}
+_PLAUSIBLE_ASPECT = (Fraction(1, 10), Fraction(10))  # of a pixel; real ones lie between 1:2 and 2:1
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The frames of a video as its packets tell them, in order of display."""
+
+    ticks: array[int]  # time stamps in units of `time_base`
+    key_ticks: array[int]  # of the frames that decoding can start from
+    times_s: array[float]  # from the first frame
+    time_base: Fraction
+    duration_s: float  # from the first frame to the end of the last
+    cues: tuple[Cue, ...]  # of subtitles inside the container
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How frames are shown."""
+
+    turn: int  # degrees counter-clockwise
+    pixel_aspect: Fraction  # width of a stored pixel over its height
+    upright: tuple[int, int]  # (height, width) of the first frame once it is turned
+
+    def shown(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) with square pixels of an upright frame."""
+        if self.turn % 180:
+            return max(1, round(height * self.pixel_aspect)), width
+        return height, max(1, round(width * self.pixel_aspect))
+
+
+def open_container(path: str, container_format: str) -> Any:
+    """Open a local file with PyAV: one demuxer, no address and no other file is ever followed."""
+    import av
+
+    with as_unreadable(path):
+        return av.open(
+            f"file:{Path(path).absolute()}",
+            format=_DEMUXERS[container_format],
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+
+
+def video_stream(container: Any, path: str, limits: MediaLimits) -> Any:
+    """The video stream a player would show, ready to decode.
+
+    Raises:
+        UnreadableMedia: There is none, or no decoder for it; cover art is none.
+        MediaLimit: Its frames are too large.
+    """
+    from av.stream import Disposition
+
+    with as_unreadable(path):
+        best = container.streams.best("video")
+    if best is None or best.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
+        raise UnreadableMedia(f"{path}: holds no video, only sound or a cover picture; leave it out")
+    if best.codec_context is None:
+        raise UnreadableMedia(f"{path}: its video codec is not known; convert it to H.264 first")
+    width, height = best.codec_context.width, best.codec_context.height
+    if width * height > limits.pixels:
+        raise MediaLimit(
+            f"{path}: has frames of {width} x {height} px, the limit is {limits.pixels} px; "
+            "reduce it or raise limits.pixels"
+        )
+    # a stream may grow after its header; the decoder itself refuses a larger frame then
+    best.codec_context.options = {"max_pixels": str(limits.pixels)}
+    best.thread_type = "AUTO"
+    return best
+
+
+def read_geometry(container: Any, stream: Any, path: str) -> Geometry:
+    """How the first frame that can be decoded is shown.
+
+    Raises:
+        UnreadableMedia: No frame can be decoded.
+    """
+    import av
+
+    low, high = _PLAUSIBLE_ASPECT
+    with as_unreadable(path):
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            if frames:
+                turn = round(frames[0].rotation / 90) * 90 % 360
+                # known for sure only now: MPEG-TS has no header to say it
+                aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+                plausible = aspect if aspect and low <= aspect <= high else Fraction(1)
+                upright = (frames[0].width, frames[0].height) if turn % 180 else (frames[0].height, frames[0].width)
+                return Geometry(turn=turn, pixel_aspect=plausible, upright=upright)
+    raise UnreadableMedia(f"{path}: none of its frames can be decoded; it may be cut off, so fetch or convert it again")
+
+
+def read_timeline(container: Any, stream: Any, path: str, limits: MediaLimits) -> Timeline:
+    """Go through all packets once. Frames that an edit list cuts away are left out.
+
+    Raises:
+        UnreadableMedia: There is not one frame.
+        MediaLimit: The video is too long.
+    """
+    subtitles = _text_subtitles(container)
+    ticks, key_ticks = array("q"), array("q")
+    latest, latest_length = -(2**63), 0
+    cues: list[tuple[int, Fraction, int, str]] = []
+    longest = int(limits.duration_s / stream.time_base)
+    with as_unreadable(path):
+        for packet in container.demux([stream, *subtitles]):
+            # files without presentation times (some AVI) give decoding times only
+            tick = packet.pts if packet.pts is not None else packet.dts
+            if packet.size == 0 or tick is None or packet.is_discard:
+                continue
+            if packet.stream is not stream:
+                cues += [(tick, packet.time_base, packet.duration or 0, text) for text in _texts(packet)]
+                continue
+            ticks.append(tick)
+            if packet.is_keyframe:
+                key_ticks.append(tick)
+            if tick > latest:
+                latest, latest_length = tick, packet.duration or 0
+            if tick - ticks[0] > longest:
+                raise MediaLimit(f"{path}: is longer than {limits.duration_s:g} s; cut it, or raise limits.duration_s")
+    if not ticks:
+        raise UnreadableMedia(f"{path}: holds no frame that can be read; it may be cut off")
+    in_order = array("q", sorted(ticks))
+    first, last = in_order[0], in_order[-1]
+    length = latest_length or (last - first) // max(len(ticks) - 1, 1)
+    base = stream.time_base
+    return Timeline(
+        ticks=in_order,
+        key_ticks=array("q", sorted(key_ticks)),
+        times_s=array("d", [float((tick - first) * base) for tick in in_order]),
+        time_base=base,
+        duration_s=float((last - first + length) * base),
+        cues=tuple(
+            Cue(float(tick * unit - first * base), float((tick + length) * unit - first * base), text)
+            for tick, unit, length, text in cues
+        ),
+    )
+
+
+@contextmanager
+def as_unreadable(path: str) -> Iterator[None]:
+    """PyAV's errors for broken files, as one of ours."""
+    import av
+
+    try:
+        yield
+    except (av.error.FFmpegError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableMedia(
+            f"{path}: cannot be read as a video ({reason}); it may be cut off or broken, so fetch or convert it again"
+        ) from error
+
+
+def _text_subtitles(container: Any) -> list[Any]:
+    """The subtitle stream to take words from: the default one, else the first; pictures of words are none."""
+    from av.stream import Disposition
+
+    texts = {"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"}
+    streams = [
+        each
+        for each in container.streams.subtitles
+        if each.codec_context is not None and each.codec_context.name in texts
+    ]
+    defaults = [each for each in streams if each.disposition & Disposition.default]
+    return (defaults or streams)[:1]
+
+
+def _texts(packet: Any) -> Iterator[str]:
+    for subtitle in packet.decode():
+        dialogue = getattr(subtitle, "dialogue", b"") or getattr(subtitle, "text", b"")
+        if text := plain(dialogue.decode("utf-8", "replace").replace("\\N", " ")):
+            yield text

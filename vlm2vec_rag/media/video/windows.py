@@ -1,0 +1,53 @@
+"""When the clips of a video begin and end, and which of its frames stand for a clip. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+LONGEST_WINDOW = 1.25  # times window_s: a last window that would add less than a quarter is folded in
+
+
+def count_windows(duration_s: float, window_s: float, overlap_s: float) -> int:
+    return max(1, 1 + math.ceil((duration_s - LONGEST_WINDOW * window_s) / (window_s - overlap_s)))
+
+
+def window(index: int, duration_s: float, window_s: float, overlap_s: float) -> tuple[float, float]:
+    """(start_s, end_s) of a clip: one every `window_s - overlap_s` seconds from 0; the last ends with the video.
+
+    A last window that would add less than a quarter of `window_s` is folded into the one before it. So a video of up
+    to 1.25 times `window_s` is one clip, and no clip is a tiny tail.
+    """
+    start_s = index * (window_s - overlap_s)
+    is_last = index == count_windows(duration_s, window_s, overlap_s) - 1
+    return start_s, duration_s if is_last else start_s + window_s
+
+
+def choose_frames(
+    ticks: Sequence[int], times_s: Sequence[float], start_s: float, end_s: float, count: int
+) -> list[int]:
+    """Which frames stand for `start_s <= time < end_s`: spread evenly by time, the first and the last among them.
+
+    At a constant frame rate these are `np.linspace(first, last, count, dtype=int)`, as in the public code; at a varying
+    one each is the frame on screen at an even spacing in time, and none is taken twice. Where fewer than `count` frames
+    exist all are taken. Where none begins in the stretch it is the one on screen when the stretch starts.
+
+    Args:
+        ticks: Time stamps of all frames, ascending, at least one.
+        times_s: The same in seconds.
+        start_s: Where the stretch starts.
+        end_s: Where it ends.
+        count: How many frames are wanted.
+
+    Returns:
+        Indices into `ticks`, ascending.
+    """
+    first, last = bisect_left(times_s, start_s), bisect_left(times_s, end_s) - 1
+    if last < first:
+        return [max(first - 1, 0)] if first == len(times_s) or times_s[first] > start_s else [first]
+    if last - first < count:
+        return list(range(first, last + 1))
+    span = ticks[last] - ticks[first]  # whole ticks: no rounding can miss a frame that falls on a target
+    targets = [ticks[first] + index * span // max(count - 1, 1) for index in range(count)]
+    return sorted({bisect_right(ticks, target) - 1 for target in targets})
