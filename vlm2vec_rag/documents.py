@@ -106,7 +106,7 @@ def read_item(text: str, metadata: Mapping[str, object], reader: MediaReader) ->
         InvalidInput: The metadata does not say which page or clip it is.
     """
     kind, source, place = (str(metadata[name]) for name in ("kind", "source", "place"))
-    own = {name: value for name, value in metadata.items() if name not in METADATA_FIELDS}
+    own = {name: value for name, value in metadata.items() if name not in (*METADATA_FIELDS, *FILE_FIELDS)}
     item: Item
     match kind:
         case "page":

@@ -135,7 +135,7 @@ def index(
             "index with the encoder it was built with"
         )
     started = time.perf_counter()
-    settings = _settle(collection, encoder, media)
+    settings = settle_media(collection, encoder, media)
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     report = IndexReport()
     found = list(find_media(given))
@@ -280,8 +280,12 @@ def _items(files: Iterable[_File], reader: MediaReader) -> Iterator[tuple[_File,
         yield file, None
 
 
-def _settle(collection: Collection, encoder: Encoder | None, media: MediaSettings | None) -> MediaSettings:
-    """The one way in which this collection's files become items: the recorded one, or from now on this one."""
+def settle_media(collection: Collection, encoder: Encoder | None, media: MediaSettings | None) -> MediaSettings:
+    """The one way in which this collection's files become items: the recorded one, or from now on this one.
+
+    Raises:
+        InvalidInput: Other settings than the recorded ones are asked for; the message names the differences.
+    """
     settings = media or MediaSettings()
     if encoder is not None:
         settings = replace(settings, max_pixels=encoder.max_pixels, frames=encoder.frames)
@@ -301,13 +305,19 @@ def _settle(collection: Collection, encoder: Encoder | None, media: MediaSetting
     return settings
 
 
-def _describe(path: Path) -> _File:
+def file_version(path: Path) -> tuple[str, datetime]:
+    """SHA-256 of a file's bytes, and when it was last written."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
         modified_s = os.fstat(file.fileno()).st_mtime
-    return _File(path=path, hash=digest.hexdigest(), modified_at=datetime.fromtimestamp(modified_s, timezone.utc))
+    return digest.hexdigest(), datetime.fromtimestamp(modified_s, timezone.utc)
+
+
+def _describe(path: Path) -> _File:
+    file_hash, modified_at = file_version(path)
+    return _File(path=path, hash=file_hash, modified_at=modified_at)
 
 
 def _gone(given: Sequence[str | os.PathLike[str]], found: Iterable[Path], known: Iterable[str]) -> list[str]:
