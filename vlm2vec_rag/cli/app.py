@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import demo, index, manage, search
+from vlm2vec_rag.cli import demo, evaluate, index, manage, search
 from vlm2vec_rag.cli.console import complain
 from vlm2vec_rag.errors import VlmRagError
 
@@ -27,6 +27,7 @@ app.command("remove")(manage.remove_command)
 app.command("info")(manage.info_command)
 app.command("reindex")(index.reindex_command)
 app.command("demo")(demo.demo_command)
+app.command("eval")(evaluate.eval_command)
 
 
 def _version(asked: bool) -> None:

@@ -42,7 +42,8 @@ td.own { font-weight: 650; } tr.mean td { font-weight: 650; border-top: 2px soli
   margin: 1rem 0; }
 .card h3 { margin: 0 0 .6rem; font-size: 1.02rem; overflow-wrap: anywhere; }
 .shots { display: flex; gap: .9rem; overflow-x: auto; padding-bottom: .3rem; }
-figure { margin: 0; width: 11.5rem; flex: none; } figure img { width: 100%; border-radius: 6px; background: #fff;
+figure { margin: 0; width: 11.5rem; flex: none; } figure img { width: 100%;
+  max-height: 16rem; object-fit: contain; border-radius: 6px; background: #fff;
   border: 2px solid var(--line); display: block; } figure.right img { border-color: var(--good); }
 figcaption { font-size: .78rem; color: var(--soft); overflow-wrap: anywhere; margin-top: .3rem; }
 .blank { border: 2px dashed var(--line); border-radius: 6px; padding: .8rem; font-size: .78rem; color: var(--soft);

@@ -129,7 +129,13 @@ def evaluate_collection(
             answers[mode].append(_ask(retriever, query, mode))
         if progress:
             progress(1)
-    return CollectionResult(retriever.collection.name, kept, answers, left_out)
+    return CollectionResult(_name(retriever), kept, answers, left_out)
+
+
+def _name(retriever: Retriever) -> str:
+    """What the collection is called, or its folder where it has the usual name."""
+    name = retriever.collection.name
+    return Path(retriever.collection.info().location).name or name if name == "default" else name
 
 
 def _modes(retriever: Retriever) -> tuple[Mode, ...]:

@@ -199,13 +199,16 @@ def _heading(payload: Payload) -> str:
 
 
 def _is_heading(line: str) -> bool:
+    """A few words that do not run on: no sentence, no entry of a table of contents."""
     words = re.findall(r"[^\W\d_]{2,}", line)
-    return 2 <= len(words) <= 12 and len(line) <= 90 and not line.endswith((",", ";", "-")) and ". ." not in line
+    runs_on = line.endswith((".", ",", ";", "-")) or re.search(r"[.?!] \w|\. ?\.", line)
+    return 2 <= len(words) <= 12 and len(line) <= 90 and not runs_on
 
 
 def _sentence(text: str) -> str:
     """The longest sentence of what is said, if it has something to say."""
-    sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
+    said = re.sub(r"\[[^\]]*\]|\([^)]*\)", " ", text)  # what captions put in brackets is not said
+    sentences = re.split(r"(?<=[.!?])\s+", " ".join(said.split()))
     best = max(sentences, key=len, default="")
     return best if len(best.split()) >= 5 else ""
 
