@@ -136,7 +136,7 @@ class Collection:
             written += len(structs)
         return written
 
-    def delete(self, points: Iterable[str] | Filter) -> None:
+    def delete(self, points: Iterable[str] | Filter | models.Filter) -> None:
         """Delete the points with these ids, or all that pass the filter; ids that are not there are no error."""
         with self._engine.errors("delete points"):
             self.client.delete(self.name, points_selector=self._selector(points), wait=True)
@@ -155,7 +155,7 @@ class Collection:
 
     # reading
 
-    def count(self, filter: Filter | None = None) -> int:
+    def count(self, filter: Filter | models.Filter | None = None) -> int:
         """How many points there are, or pass the filter; exact."""
         with self._engine.errors("count points"):
             return self.client.count(self.name, count_filter=self._condition(filter), exact=True).count
@@ -169,7 +169,7 @@ class Collection:
         found = {str(record.id): _point(record) for record in records}
         return [found[each] for each in ids if each in found]
 
-    def scroll(self, filter: Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
+    def scroll(self, filter: Filter | models.Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
         """All points, or all that pass the filter, in no particular order; read page by page."""
         for record in self._records(filter, with_payload=True, with_vectors=self._vector_names(with_vectors)):
             yield _point(record)
@@ -306,7 +306,7 @@ class Collection:
         ]
 
     def _records(
-        self, filter: Filter | None, *, with_payload: bool | list[str], with_vectors: bool | list[str]
+        self, filter: Filter | models.Filter | None, *, with_payload: bool | list[str], with_vectors: bool | list[str]
     ) -> Iterator[models.Record]:
         condition = self._condition(filter)
         offset = None
@@ -340,8 +340,8 @@ class Collection:
             )
         return matched
 
-    def _selector(self, points: Iterable[str] | Filter) -> models.FilterSelector | models.PointIdsList:
-        if isinstance(points, Filter):
+    def _selector(self, points: Iterable[str] | Filter | models.Filter) -> models.FilterSelector | models.PointIdsList:
+        if isinstance(points, Filter | models.Filter):
             return models.FilterSelector(filter=self._condition(points) or models.Filter())
         return models.PointIdsList(points=list(points))
 
