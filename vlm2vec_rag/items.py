@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
+from vlm2vec_rag.excerpts import excerpt
+
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
@@ -146,12 +148,9 @@ class Hit:
     thumbnail: str | None = None  # path of a small picture, where one is kept
     metadata: Mapping[str, object] = field(default_factory=dict)
 
-    def snippet(self, length: int = 160) -> str:
-        """The text on one line, cut at a word to at most `length` characters."""
-        line = " ".join(self.text.split())
-        if len(line) <= length:
-            return line
-        return line[: length - 1].rsplit(" ", 1)[0] + "…"
+    def snippet(self, length: int = 160, question: str = "") -> str:
+        """The part of the text nearest to a question, or its beginning, on one line of at most `length` characters."""
+        return excerpt(self.text, question, length)
 
 
 def place_of(source: str, fragment: str) -> str:

@@ -76,6 +76,8 @@ class Retriever:
             raise EmptyInput("the question has neither words nor pixels; ask with text, an image or a clip")
         if mode == "dense" and self.encoder is None:
             raise InvalidInput("mode 'dense' needs an encoder; give the Retriever one, or search with mode='bm25'")
+        if self.encoder is None:
+            mode = "bm25"  # one side alone has nothing to be fused with, and keeps its own scores
         vector = None
         if mode != "bm25" and self.encoder is not None:
             vector = self.encoder.encode_queries([asked], task=task, target=_target(filter))[0]

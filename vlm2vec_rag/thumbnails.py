@@ -28,7 +28,8 @@ class Thumbnails:
 
     def path(self, content_hash: str) -> Path:
         """Where the thumbnail of that content stands, whether or not it is there."""
-        return self.folder / content_hash[:2] / f"{content_hash}.jpg"
+        # 128 bits are plenty to tell pictures apart, and a path of half the length fits a line
+        return self.folder / content_hash[:2] / f"{content_hash[:32]}.jpg"
 
     def find(self, content_hash: str) -> str | None:
         """The thumbnail's path, where there is one."""

@@ -18,7 +18,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from vlm2vec_rag.indexing import IndexReport
 from vlm2vec_rag.items import Hit
@@ -46,18 +45,17 @@ def short(path: str) -> str:
     return relative if len(relative) < len(path) else path
 
 
-def print_hits(hits: Iterable[Hit]) -> None:
-    """Hits as a table: rank, score, where, what is written there, and its small picture."""
-    table = Table(box=None, header_style="bold", pad_edge=False, expand=False)
-    for name, style in (("", "dim"), ("score", "cyan"), ("place", "bold"), ("text", "")):
-        table.add_column(name, style=style, overflow="fold", no_wrap=name in ("", "score"))
+def print_hits(hits: Iterable[Hit], question: str = "") -> None:
+    """Hits one below the other: rank, score and place; what is written there; its small picture."""
     for rank, hit in enumerate(hits, start=1):
-        source, _, fragment = hit.place.rpartition("#") if "#" in hit.place else (hit.place, "", "")
-        place = f"{short(source)}#{fragment}" if fragment else short(source)
-        text = hit.snippet() or hit.title or f"({hit.kind})"
-        below = f"\n[dim]{escape(short(hit.thumbnail))}[/dim]" if hit.thumbnail else ""
-        table.add_row(str(rank), f"{hit.score:.3f}", escape(place), escape(text) + below)
-    out.print(table)
+        source, mark, fragment = hit.place.partition("#")
+        label = f" (p. {hit.label})" if hit.label and hit.label != str(hit.page) else ""
+        place = f"[bold]{escape(short(source))}[/bold]{escape(mark + fragment)}{escape(label)}"
+        out.print(f"[dim]{rank}[/dim]  [cyan]{hit.score:7.3f}[/cyan]  {place}")
+        words = hit.snippet(max(60, out.width - 12), question) or hit.title
+        for line in (escape(words), escape(short(hit.thumbnail)) if hit.thumbnail else ""):
+            if line:
+                out.print(f"            [dim]{line}[/dim]" if line != escape(words) else f"            {line}")
 
 
 def print_report(report: IndexReport, *, with_vectors: bool) -> None:

@@ -68,7 +68,7 @@ def search_command(
         for hit in hits:
             typer.echo(json.dumps(dataclasses.asdict(hit), ensure_ascii=False, default=str))
     elif hits:
-        print_hits(hits)
+        print_hits(hits, question)
     else:
         note("nothing found; ask with other words, or look at what is indexed with: vlm2vec-rag list")
     if open_first and hits:

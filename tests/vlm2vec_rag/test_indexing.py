@@ -1,0 +1,270 @@
+"""Only what changed is encoded, one bad file never ends a run, a killed run goes on, nothing is there twice."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+import pytest
+from PIL import Image as PILImage
+
+from vlm2vec_rag import samples
+from vlm2vec_rag.collection import open_collection
+from vlm2vec_rag.errors import FingerprintMismatch, InvalidInput, MediaError
+from vlm2vec_rag.fingerprint import Fingerprint
+from vlm2vec_rag.indexing import index
+from vlm2vec_rag.media import MediaSettings
+from vlm2vec_rag.thumbnails import Thumbnails
+
+
+class Counting:
+    """The tiny encoder, at a small budget, that remembers what it encoded and may be made to fail."""
+
+    def __init__(self, encoder, fail_after=None, error=KeyboardInterrupt):
+        self.encoder, self.items, self.fail_after, self.error = encoder, [], fail_after, error
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def encode_items(self, items, **settings):
+        if self.fail_after is not None and len(self.items) + len(items) > self.fail_after:
+            raise self.error
+        self.items += items
+        return self.encoder.encode_items(items, **settings)
+
+
+@pytest.fixture(scope="module")
+def small_encoder(tiny_base, tiny_adapter):
+    from vlm2vec_rag import load_encoder
+
+    return load_encoder(tiny_base, tiny_adapter, device="cpu", dtype="float32", max_pixels=28 * 28 * 16, frames=2)
+
+
+@pytest.fixture
+def collection(small_encoder):
+    with open_collection(":memory:", fingerprint=small_encoder.fingerprint) as collection:
+        yield collection
+
+
+def pdf(path, pages):
+    """A PDF of these pages (from 0) of a real article."""
+    with pypdfium2.PdfDocument(samples.folder() / "hcl-colors.pdf") as article:
+        document = pypdfium2.PdfDocument.new()
+        document.import_pages(article, pages)
+        document.save(path)
+        document.close()
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A PDF of three pages, a picture, and notes."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    pdf(folder / "article.pdf", [0, 1, 2])
+    PILImage.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)).save(
+        folder / "noise.png"
+    )
+    (folder / "notes.md").write_text("# Violins\n\nNotes on the violin.\n")
+    return folder
+
+
+def places(collection):
+    return sorted(point.payload.place.rpartition("/")[2] for point in collection.scroll())
+
+
+ALL = ["article.pdf#page=1", "article.pdf#page=2", "article.pdf#page=3", "noise.png", "notes.md#char=0,31"]
+
+
+def test_a_folder_becomes_points_with_places_and_vectors(folder, collection, small_encoder, tmp_path):
+    thumbnails = Thumbnails(tmp_path / "thumbnails")
+    report = index(folder, collection, small_encoder, thumbnails=thumbnails)
+    assert places(collection) == ALL
+    assert (report.indexed, report.unchanged, report.failures) == (3, 0, [])
+    assert dict(report.encoded) == {"page": 3, "image": 1, "text": 1}
+    for point in collection.scroll(with_vectors=True):
+        assert np.isfinite(point.vector).all() and point.payload.file_hash and point.payload.modified_at
+        assert bool(thumbnails.find(point.payload.content_hash)) == (point.payload.kind != "text")
+
+
+def test_an_unchanged_folder_is_not_read_again(folder, collection, small_encoder):
+    index(folder, collection, small_encoder)
+    again = Counting(small_encoder)
+    report = index(folder, collection, again)
+    assert (report.unchanged, report.indexed, again.items) == (3, 0, [])
+
+
+def test_of_an_edited_pdf_only_the_new_page_is_encoded(folder, collection, small_encoder):
+    index(folder, collection, small_encoder)
+    vectors = {point.payload.content_hash: point.vector for point in collection.scroll(with_vectors=True)}
+    pdf(folder / "article.pdf", [5, 0, 2])  # a page before, one less in the middle
+    edited = Counting(small_encoder)
+    report = index(folder, collection, edited)
+    assert [item.fragment for item in edited.items] == ["page=1"]
+    assert (report.indexed, report.unchanged, dict(report.reused)) == (1, 2, {"page": 2})
+    assert places(collection) == ALL
+    for point in collection.scroll(with_vectors=True):
+        if point.payload.fragment in ("page=2", "page=3"):
+            np.testing.assert_allclose(point.vector, vectors[point.payload.content_hash], atol=1e-6)
+
+
+def test_a_shorter_file_leaves_no_stale_page(folder, collection, small_encoder):
+    index(folder, collection, small_encoder)
+    pdf(folder / "article.pdf", [1])
+    index(folder, collection, small_encoder)
+    assert places(collection) == ["article.pdf#page=1", *ALL[3:]]
+
+
+def test_an_interrupted_run_goes_on_where_it_was(folder, collection, small_encoder, monkeypatch):
+    monkeypatch.setattr("vlm2vec_rag.indexing.BATCH_ITEMS", 2)
+    first = Counting(small_encoder, fail_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        index(folder, collection, first)
+    assert 0 < collection.count() < 5
+    second = Counting(small_encoder)
+    index(folder, collection, second)
+    assert places(collection) == ALL
+    assert len(first.items) + len(second.items) == 5
+
+
+def test_a_broken_file_is_one_line_and_the_others_go_on(folder, collection, small_encoder):
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n" + b"rubbish" * 50)
+    (folder / "empty.png").write_bytes(b"")
+    report = index(folder, collection, small_encoder)
+    assert places(collection) == ALL
+    assert sorted(Path(each.source).name for each in report.failures) == ["broken.pdf", "empty.png"]
+    assert all(each.reason for each in report.failures)
+
+
+def test_an_item_that_cannot_be_encoded_costs_only_itself(folder, collection, small_encoder):
+    from vlm2vec_rag.errors import VlmRagError
+
+    class Picky(Counting):
+        def encode_items(self, items, **settings):
+            if any(item.kind == "image" for item in items):
+                raise VlmRagError("does not fit the memory")
+            return super().encode_items(items, **settings)
+
+    report = index(folder, collection, Picky(small_encoder))
+    assert places(collection) == [each for each in ALL if each != "noise.png"]
+    assert [each.reason for each in report.failures] == ["image: does not fit the memory"]
+    assert index(folder, collection, small_encoder).indexed == 1
+    assert places(collection) == ALL
+
+
+def test_the_same_page_in_two_files_is_encoded_once_and_found_in_both(folder, collection, small_encoder):
+    shutil.copy(folder / "article.pdf", folder / "copy.pdf")
+    counting = Counting(small_encoder)
+    index(folder, collection, counting)
+    assert sum(item.kind == "page" for item in counting.items) == 3
+    assert sum("copy.pdf" in place for place in places(collection)) == 3
+
+
+def test_a_removed_file_is_kept_until_pruned(folder, collection, small_encoder):
+    index(folder, collection, small_encoder)
+    (folder / "noise.png").unlink()
+    report = index(folder, collection, small_encoder)
+    assert [Path(source).name for source in report.gone] == ["noise.png"] and places(collection) == ALL
+    report = index(folder, collection, small_encoder, prune=True)
+    assert report.gone == [] and len(report.removed) == 1
+    assert "noise.png" not in places(collection)
+
+
+def test_pruning_spares_what_lies_elsewhere(folder, collection, small_encoder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "other.md").write_text("Other notes, elsewhere.")
+    index([folder, elsewhere], collection, small_encoder)
+    (elsewhere / "other.md").unlink()
+    report = index(folder, collection, small_encoder, prune=True)
+    assert report.removed == [] and len(places(collection)) == 6
+
+
+def test_words_alone_can_be_indexed(folder):
+    with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
+        index(folder, collection)
+        assert places(collection) == ALL
+        assert collection.search(text="violin", mode="bm25")[0].payload.fragment == "char=0,31"
+
+
+def test_a_collection_keeps_to_one_way_of_reading(folder, collection, small_encoder):
+    index(folder, collection, small_encoder, media=MediaSettings(pdf_engine="pypdfium2"))
+    assert collection.settings["media"]["pdf_engine"] == "pypdfium2"
+    index(folder, collection, small_encoder)  # takes its own
+    with pytest.raises(InvalidInput, match=r"pdf_engine 'pypdfium2' against 'pymupdf'"):
+        index(folder, collection, small_encoder, media=MediaSettings(pdf_engine="pymupdf"))
+
+
+def test_what_cannot_be_indexed_at_all_is_refused(folder, collection, small_encoder, encoder, tmp_path):
+    with pytest.raises(MediaError, match="no-such-folder"):
+        index(tmp_path / "no-such-folder", collection, small_encoder)
+    with pytest.raises(FingerprintMismatch):
+        index(folder, collection, encoder)
+    with pytest.raises(InvalidInput, match="no encoder is given"):
+        index(folder, collection)
+
+
+def test_the_observer_hears_every_file_and_item(folder, collection, small_encoder):
+    heard = []
+
+    class Observer:
+        def planned(self, files, items):
+            heard.append(("planned", files, items))
+
+        def file_done(self, source, error):
+            heard.append(("done", Path(source).name, error is None))
+
+        def items_done(self, kinds):
+            heard.append(("items", sum(kinds.values())))
+
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nrubbish")
+    index(folder, collection, small_encoder, observer=Observer())
+    assert ("planned", 3, 5) in heard
+    assert {("done", "broken.pdf", False), ("done", "noise.png", True)} <= set(heard)
+    assert sum(each[1] for each in heard if each[0] == "items") == 5
+
+
+@pytest.mark.slow
+def test_a_killed_process_loses_nothing_and_nothing_comes_twice(folder, tmp_path):
+    """kill -9 in the middle of a run over real files, on the embedded engine; then the same run again."""
+    pdf(folder / "long.pdf", list(range(12)) * 4)
+    script = (
+        "import sys, time; import vlm2vec_rag.indexing as indexing\n"
+        "from vlm2vec_rag.collection import open_collection\n"
+        "from vlm2vec_rag.fingerprint import Fingerprint\n"
+        "indexing.BATCH_ITEMS = 4\n"
+        "if __name__ == '__main__':\n"
+        "    collection = open_collection(sys.argv[2], fingerprint=Fingerprint(model='words only'))\n"
+        "    write = collection.upsert\n"
+        "    def slowly(points):\n"
+        "        write(points); print('written', flush=True); time.sleep(0.3)\n"
+        "    collection.upsert = slowly\n"
+        "    indexing.index(sys.argv[1], collection)\n"
+    )
+    program = tmp_path / "run.py"
+    program.write_text(script)
+    command = [sys.executable, str(program), str(folder), str(tmp_path / "c")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with process:
+        for _ in range(3):
+            assert process.stdout.readline() == "written\n"
+        os.kill(process.pid, signal.SIGKILL)
+    for attempt in range(50):  # the kernel lets go of the folder's lock a moment after the death
+        try:
+            collection = open_collection(tmp_path / "c")
+            break
+        except Exception:
+            if attempt == 49:
+                raise
+            time.sleep(0.1)
+    with collection:
+        assert collection.count() >= 12
+        report = index(folder, collection)
+        assert report.failures == []
+        assert places(collection) == sorted([*ALL, *(f"long.pdf#page={page}" for page in range(1, 49))])
+        assert index(folder, collection).unchanged == 4

@@ -1,0 +1,48 @@
+"""The part of a text that a person wants to see beside a question."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+SHORTEST = 3  # letters: shorter words are in every sentence
+STEM = 5  # letters that decide whether two words are forms of one: chart, charts, charting
+
+
+def excerpt(text: str, question: str = "", length: int = 160) -> str:
+    """The stretch of a text that shares most with a question, on one line, cut at words.
+
+    Args:
+        text: Of any length; white space is folded.
+        question: Without one, or where nothing of it is found, the beginning is shown.
+        length: Characters at most, the marks of a cut (…) included.
+    """
+    line = " ".join(text.split())
+    if len(line) <= length:
+        return line
+    words = [match.span() for match in re.finditer(r"\S+", line)]
+    wanted = stems(question)
+    found = [wanted & stems(line[start:end]) for start, end in words]
+    counts = Counter(stem for each in found for stem in each)
+    # a word that stands everywhere says little about where to look
+    weights = [sum(1 / counts[stem] for stem in each) for each in found]
+    best, best_weight, last, weight = 0, 0.0, 0, 0.0
+    for first in range(len(words)):
+        while last < len(words) and words[last][1] - words[first][0] <= length - 2:
+            weight += weights[last]
+            last += 1
+        if found[first] and weight > best_weight + 1e-9:  # sums that differ by rounding alone are equal
+            best, best_weight = first, weight
+        weight -= weights[first]
+    # a few words before the first match, so that it can be read
+    start = words[max(0, best - 3)][0] if best_weight else 0
+    opening = "…" if start else ""
+    rest = line[start:]
+    if len(opening + rest) <= length:
+        return opening + rest
+    return opening + rest[: length - 1 - len(opening)].rsplit(" ", 1)[0] + "…"
+
+
+def stems(text: str) -> set[str]:
+    """The words of a text in lower case, cut to the letters that forms of one word share."""
+    return {word[:STEM] for word in re.findall(r"\w+", text.lower()) if len(word) >= SHORTEST}
