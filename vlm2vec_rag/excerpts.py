@@ -6,6 +6,9 @@ import re
 from collections import Counter
 
 SHORTEST = 3  # letters: shorter words are in every sentence
+COMMON = frozenset(
+    "the and for are was how who what where when which does did with from that this into you your".split()
+)
 STEM = 5  # letters that decide whether two words are forms of one: chart, charts, charting
 
 
@@ -44,5 +47,5 @@ def excerpt(text: str, question: str = "", length: int = 160) -> str:
 
 
 def stems(text: str) -> set[str]:
-    """The words of a text in lower case, cut to the letters that forms of one word share."""
-    return {word[:STEM] for word in re.findall(r"\w+", text.lower()) if len(word) >= SHORTEST}
+    """The telling words of a text in lower case, cut to the letters that forms of one word share."""
+    return {word[:STEM] for word in re.findall(r"\w+", text.lower()) if len(word) >= SHORTEST and word not in COMMON}
