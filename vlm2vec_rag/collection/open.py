@@ -51,6 +51,7 @@ def open_collection(
         FingerprintMismatch: It was made with another fingerprint; both are named.
         CollectionError: The server cannot be reached or refuses the key; the message says which and what to do.
     """
+    from vlm2vec_rag.collection.bm25 import Bm25
     from vlm2vec_rag.collection.collection import Collection
     from vlm2vec_rag.collection.record import Record
     from vlm2vec_rag.collection.schema import PAYLOAD_INDEXES, creation
@@ -62,7 +63,8 @@ def open_collection(
             if not engine.client.collection_exists(name):
                 if fingerprint is None or not create:
                     raise CollectionNotFound(_not_found(engine, name, fingerprint))
-                record = Record(fingerprint=fingerprint, language=language or DEFAULT_LANGUAGE)
+                words = Bm25(language or DEFAULT_LANGUAGE)  # refuses an unknown language before anything is made
+                record = Record(fingerprint=fingerprint, language=words.language)
                 engine.client.create_collection(name, **creation(record, cluster))
             described = engine.client.get_collection(name)
             record = Record.from_metadata(described.config.metadata, where=where)

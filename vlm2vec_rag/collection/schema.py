@@ -27,7 +27,6 @@ PAYLOAD_INDEXES: dict[str, models.PayloadSchemaType] = {
     "start_s": models.PayloadSchemaType.FLOAT,
     "end_s": models.PayloadSchemaType.FLOAT,
     "modified_at": models.PayloadSchemaType.DATETIME,
-    "indexed_at": models.PayloadSchemaType.DATETIME,
 }
 
 

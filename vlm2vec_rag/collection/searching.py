@@ -51,7 +51,8 @@ def dense_vector(vector: ArrayLike, dim: int, *, of: str) -> NDArray[np.float32]
     Raises:
         InvalidInput: It has another width, holds a NaN or an infinity, or is all zeros and so points nowhere.
     """
-    array = np.asarray(vector, dtype=np.float32)
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes an infinity, and is refused as one
+        array = np.asarray(vector, dtype=np.float32)
     if array.shape != (dim,):
         raise InvalidInput(f"the vector of {of} has shape {array.shape}; this collection holds vectors of ({dim},)")
     if not np.isfinite(array).all():
