@@ -1,0 +1,103 @@
+"""The model to train: a base in the right number format, with an adapter in it or all its weights free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vlm2vec_finetune.gradcache import GradCache
+from vlm2vec_finetune.inputs import Inputs, Opener
+from vlm2vec_finetune.lora import Keys, add_adapter, load_adapter_tensors
+from vlm2vec_finetune.vision_cache import VisionCache
+from vlm2vec_rag.encoder.adapter import WEIGHTS
+from vlm2vec_rag.encoder.checkpoint import Checkpoint, find_checkpoint, load_base
+from vlm2vec_rag.encoder.tokens import PromptTokens
+
+if TYPE_CHECKING:
+    from transformers import Qwen2VLModel
+
+    from vlm2vec_finetune.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Trainee:
+    """A model ready to train, and how inputs reach it."""
+
+    model: Qwen2VLModel
+    checkpoint: Checkpoint
+    base_name: str  # what an adapter's config names as its base
+    inputs: Inputs
+    engine: GradCache
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+
+def load_trainee(recipe: Recipe, device: torch.device, open_visual: Opener) -> Trainee:
+    """Load what the recipe names.
+
+    A `model_name` that is an adapter is trained further: the result is an adapter on the same base, not one on top.
+
+    Raises:
+        ModelNotFound: The model cannot be reached.
+        AdapterMismatch: It is an adapter of other settings than the recipe's.
+    """
+    checkpoint = find_checkpoint(recipe.model_name)
+    model = load_base(checkpoint.base)
+    bf16 = recipe.precision == "bf16"
+    # an adapter's base only multiplies, so its weights may be bfloat16; what is trained adds up small steps in float32
+    model = model.to(device=device, dtype=torch.bfloat16 if bf16 and recipe.mode == "lora" else torch.float32)
+    keys = Keys()
+    if recipe.mode == "lora":
+        keys = add_adapter(model, recipe)
+        if checkpoint.adapter is not None:
+            load_adapter_tensors(model, load_file(checkpoint.adapter / WEIGHTS), checkpoint.adapter)
+    else:
+        if checkpoint.adapter is not None:
+            from vlm2vec_rag.encoder.adapter import merge_adapter
+
+            merge_adapter(model, checkpoint.adapter)
+        model.requires_grad_(True)
+        model.visual.requires_grad_(not recipe.freeze_vision)
+    if recipe.gradient_checkpointing:
+        # transformers renamed it within version 5
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+    tokens = PromptTokens(
+        checkpoint.tokenizer(), min(recipe.max_tokens, model.config.text_config.max_position_embeddings)
+    )
+    cache = None
+    if recipe.vision_cache:
+        cache = VisionCache(recipe.vision_cache, f"{checkpoint.weights_digest}-{recipe.precision}")
+    engine = GradCache(
+        model,
+        pad_id=tokens.pad_id,
+        visual_ids=(tokens.image_id, tokens.video_id),
+        chunk_size=recipe.chunk_size,
+        device=device,
+        bf16=bf16,
+        vision_is_frozen=recipe.freeze_vision,
+        keys=keys,
+        vision_cache=cache,
+    )
+    inputs = Inputs(tokens, checkpoint.patch_settings, max_pixels=recipe.max_pixels, open_visual=open_visual)
+    return Trainee(model, checkpoint, _base_name(recipe.model_name, checkpoint), inputs, engine)
+
+
+def _base_name(model_name: str, checkpoint: Checkpoint) -> str:
+    """What others find the base by: its hub id, or its folder on this machine."""
+    if checkpoint.adapter is None:
+        path = Path(model_name).expanduser()
+        return str(path.resolve()) if path.is_dir() else model_name
+    import json
+
+    from vlm2vec_rag.encoder.adapter import CONFIG
+
+    named = str(json.loads((checkpoint.adapter / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    return str(checkpoint.base.resolve()) if (checkpoint.adapter / named).is_dir() else named
