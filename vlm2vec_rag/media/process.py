@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing.spawn import get_executable
 from typing import IO, Any, cast
 
 from vlm2vec_rag.errors import MediaError, VlmRagError
@@ -21,7 +22,10 @@ BOOT_S = 60.0  # 0.2 s here; a cold disk or a busy machine takes far longer
 # the parent's search path, without its environment and without running its main module again, as spawn would
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from vlm2vec_rag.media.worker import main; main()"
 # keys, tokens and addresses in the environment are none of the worker's business
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMP", "TEMP", "TMPDIR", "LANG", "LC_ALL")
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMP", "TEMP", "TMPDIR", "LANG", "LC_ALL")
+
+# threads and arenas reserve address space for each core, which would use up the memory limit on a large machine
+_SMALL = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class WorkerDied(Exception):
@@ -84,11 +88,11 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603  our own interpreter, no shell
-            [sys.executable, "-I", "-c", _BOOT, *sys.path],
+            [os.fsdecode(get_executable()), "-I", "-c", _BOOT, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SMALL,
         )
         self._process = process
         setup = {"settings": dataclasses.asdict(self._settings), "limits": dataclasses.asdict(self._limits)}

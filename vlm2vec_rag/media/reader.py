@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,15 +13,14 @@ from vlm2vec_rag.errors import (
     EncryptedMedia,
     InvalidInput,
     MediaError,
-    MediaLimit,
-    UnreadableMedia,
     UnsupportedMedia,
     VlmRagError,
 )
 from vlm2vec_rag.items import Clip, Image, Item, Page
+from vlm2vec_rag.media.guard import ITEMS, Clock, Guard
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.pdf.base import Word
-from vlm2vec_rag.media.process import OutOfMemory, TimedOut, Worker, WorkerDied
+from vlm2vec_rag.media.process import TimedOut, WorkerDied
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import sniff
 from vlm2vec_rag.media.worker import answer
@@ -35,7 +33,7 @@ class MediaReader:
 
     That process starts with the first file (0.2 s) and serves all that follow. It has a limit on memory (on Linux), may
     write no file, and is ended and started again when a file takes too long. Its kind is told by a file's content.
-    A reader may be used from several threads, which then wait for each other, and after a fork.
+    A reader may be used from several threads, which then wait for each other.
 
     Args:
         settings: How files become items.
@@ -56,7 +54,7 @@ class MediaReader:
         self.settings = settings.settled()
         self.limits = limits
         self._lock = threading.RLock()
-        self._worker = Worker(self.settings, limits) if isolated else None
+        self._guard = Guard(self.settings, limits) if isolated else None
         self._opener = Opener(self.settings, limits)  # opens nothing until it is asked, which it is without a worker
 
     def probe(self, path: str | os.PathLike[str]) -> MediaInfo:
@@ -82,7 +80,7 @@ class MediaReader:
             EncryptedMedia: It needs a password, or another one.
             MediaLimit: The file, or a part of it, is over a limit.
         """
-        clock = _Clock(self.limits.seconds_per_file)
+        clock = Clock(self.limits.seconds_per_file)
         info = cast(MediaInfo, self._ask(path, "probe", clock=clock))
         failures: list[MediaError] = []
         deaths = done = 0
@@ -103,7 +101,7 @@ class MediaReader:
                 yield item
         if failures:
             first = failures[0]
-            raise type(first)(f"{first} ({done} of {info.items} {_PLURALS[info.kind]} were read)") from first
+            raise type(first)(f"{first} ({done} of {info.items} {ITEMS[info.kind]}s were read)") from first
 
     def page(self, path: str | os.PathLike[str], page: int, max_pixels: int | None = None) -> Page:
         """One page of a PDF file, from 1; `max_pixels` None takes the settings' own.
@@ -163,8 +161,8 @@ class MediaReader:
     def close(self) -> None:
         """End the process. The reader may be used again, and starts another one then."""
         with self._lock:
-            if self._worker is not None:
-                self._worker.close()
+            if self._guard is not None:
+                self._guard.close()
             self._opener.close()
 
     def __enter__(self) -> MediaReader:
@@ -176,49 +174,19 @@ class MediaReader:
         self.close()
 
     def __del__(self) -> None:
-        if worker := getattr(self, "_worker", None):
-            worker.close()
+        if guard := getattr(self, "_guard", None):  # not there when __init__ raised
+            guard.close()
 
-    def _ask(self, path: str | os.PathLike[str], method: str, *arguments: Any, clock: _Clock | None = None) -> Any:
+    def _ask(self, path: str | os.PathLike[str], method: str, *arguments: Any, clock: Clock | None = None) -> Any:
         kind = sniff(path).kind  # reads the first bytes only; a missing or foreign file needs no process
         name = os.fspath(path)
-        timeout_s = self.limits.seconds_per_clip if kind == "video" else self.limits.seconds_per_item
         with self._lock:
-            started = time.monotonic()
-            try:
-                if self._worker is not None:
-                    time_s = min(timeout_s, clock.left_s) if clock else timeout_s
-                    return self._ask_worker(self._worker, name, method, arguments, time_s)
-                result = answer(self._opener, method, [name, *arguments])
-                if isinstance(result, VlmRagError):
-                    raise result
-                return result
-            finally:
-                if clock:
-                    clock.spend(time.monotonic() - started)
-
-    def _ask_worker(self, worker: Worker, path: str, method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
-        while True:
-            was_used = worker.answered > 0
-            try:
-                return worker.ask(method, [path, *arguments], timeout_s)
-            except TimedOut as error:
-                raise MediaLimit(
-                    f"{path}: {_what(method, arguments)} takes longer than {timeout_s:g} s to read; "
-                    "leave it out, or raise the limits on seconds"
-                ) from error
-            except WorkerDied as error:
-                if was_used:  # earlier files may have left it weak; a fresh one judges this file alone
-                    continue
-                if isinstance(error, OutOfMemory):
-                    raise MediaLimit(
-                        f"{path}: {_what(method, arguments)} needs more memory than "
-                        f"{self.limits.memory_bytes / 2**30:g} GiB; reduce it, or raise limits.memory_bytes"
-                    ) from error
-                raise UnreadableMedia(
-                    f"{path}: {_what(method, arguments)} ended the process that opened it ({error}); it is broken, "
-                    "or built to do harm, or needs more than limits.memory_bytes"
-                ) from error
+            if self._guard is not None:
+                return self._guard.ask(kind, method, name, arguments, clock)
+            result = answer(self._opener, method, [name, *arguments])
+        if isinstance(result, VlmRagError):
+            raise result
+        return result
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
@@ -257,31 +225,3 @@ def export_pages(
             reader.export_page(path, page, dpi).image.save(target, dpi=(dpi, dpi))
             written.append(target)
         return written
-
-
-class _Clock:
-    """Time that may still be spent on a file; only reading counts, not what is done with its items."""
-
-    def __init__(self, seconds: float) -> None:
-        self.left_s = seconds
-
-    def spend(self, seconds: float) -> None:
-        self.left_s = max(self.left_s - seconds, 0.0)
-
-    @property
-    def is_over(self) -> bool:
-        return self.left_s <= 0
-
-
-_PLURALS = {"pdf": "pages", "video": "clips", "text": "passages", "image": "pictures"}
-
-
-def _what(method: str, arguments: tuple[Any, ...]) -> str:
-    """`page 7`, for a message; arguments are as `MediaReader` gives them."""
-    if method in ("page", "words", "export"):
-        return f"page {arguments[0]}"
-    if method == "item":
-        return f"item {arguments[0] + 1}"
-    if method == "clip":
-        return f"the clip from {arguments[0]:g} to {arguments[1]:g} s"
-    return "it"

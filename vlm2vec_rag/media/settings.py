@@ -108,7 +108,7 @@ class MediaLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaInfo:
-    """What a file is, found out without decoding it."""
+    """What a file is and what it holds; at most one frame was decoded to find out."""
 
     kind: MediaKind
     format: str  # as its content says: "pdf", "png", "mp4", "markdown"

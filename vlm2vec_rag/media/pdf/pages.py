@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
@@ -68,8 +67,13 @@ class PdfFile:
         )
 
     def words(self, page: int) -> list[Word]:
-        words = self._document.words(self._index(page))
-        return [Word(clean(word.text), word.x0, word.y0, word.x1, word.y1) for word in words if clean(word.text)]
+        """The words that can be seen: what a crop hides is left out, what it cuts ends at the edge."""
+        words = []
+        for word in self._document.words(self._index(page)):
+            x0, y0, x1, y1 = (min(max(edge, 0.0), 1.0) for edge in (word.x0, word.y0, word.x1, word.y1))
+            if x0 < x1 and y0 < y1 and (text := clean(word.text)):
+                words.append(Word(text, x0, y0, x1, y1))
+        return words
 
     def export(self, page: int, dpi: float) -> PILImage:
         """One page at a resolution, for a file rather than for the model."""
@@ -126,9 +130,3 @@ class Headings:
         if first < len(self._starts) and self._starts[first] == index:
             return self._titles[first]
         return self._titles[first - 1] if first else ""
-
-
-def page_path(folder: str | os.PathLike[str], source: str, page: int, pages: int) -> str:
-    """`folder/report-p007.png`: padded, so that names sort as pages do."""
-    stem = os.path.splitext(os.path.basename(source))[0]  # noqa: PTH122, PTH119
-    return os.path.join(folder, f"{stem}-p{page:0{len(str(pages))}d}.png")  # noqa: PTH118

@@ -141,6 +141,5 @@ class PdfiumDocument:
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> UnreadableMedia:
-    return UnreadableMedia(
-        f"{path}: PDFium cannot read it ({error}); repair it (qpdf does), or try pdf_engine='pymupdf', which repairs some"
-    )
+    advice = "repair it (qpdf does), or try pdf_engine='pymupdf', which repairs some"
+    return UnreadableMedia(f"{path}: PDFium cannot read it ({error}); {advice}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class _Cursor:
         self._decoded: Iterator[Any] = iter(())
         self._current: Any = None
         self._next: Any = None
+        self._step = 0
 
     def at(self, tick: int) -> Any:
         """The frame on screen at a time: the last one whose own time is not later."""
@@ -66,19 +67,33 @@ class _Cursor:
         return before > 0 and keys[before - 1] > self._current.pts
 
     def _jump(self, tick: int) -> None:
-        """Seek to a key frame at or before a time. Containers without an index land late, so look further back."""
-        start = self._timeline.ticks[0]
-        places = [tick - int(back_s / self._timeline.time_base) for back_s in _STEPS_BACK_S]
-        for place in [*(place for place in places if place > start), start]:
-            with as_unreadable(self._path):
-                self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
-            self._decoded = self._frames()
-            self._current = self._decode()
-            if self._current is not None and self._current.key_frame and self._current.pts <= tick:
-                break
-        if self._current is None:
+        """Seek to a key frame at or before a time.
+
+        Containers without an index (MPEG-TS, MPEG-PS) land late, or on a frame that is then given a wrong time. So what
+        comes first must be a key frame with the very time that its packet has; where it is not, look further back.
+        """
+        base, start = self._timeline.time_base, self._timeline.ticks[0]
+        for step in range(self._step, len(_STEPS_BACK_S)):
+            place = tick - int(_STEPS_BACK_S[step] / base)
+            if place >= start and self._start_from(place) and self._is_key_frame_before(tick):
+                self._step = step  # what this container needs; the next jump begins with it
+                return
+        # from well before the start, since the start itself may already land late
+        if not self._start_from(start - int(_STEPS_BACK_S[-1] / base)):
             raise UnreadableMedia(f"{self._path}: none of its frames can be decoded; it may be broken, so convert it")
-        self._next = self._decode()
+
+    def _start_from(self, place: int) -> bool:
+        """Seek and decode the first frame there, if there is one."""
+        with as_unreadable(self._path):
+            self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
+        self._decoded = self._frames()
+        self._current, self._next = self._decode(), self._decode()
+        return self._current is not None
+
+    def _is_key_frame_before(self, tick: int) -> bool:
+        frame, keys = self._current, self._timeline.key_ticks
+        found = bisect_left(keys, frame.pts)
+        return bool(frame.key_frame and frame.pts <= tick and found < len(keys) and keys[found] == frame.pts)
 
     def _decode(self) -> Any:
         return next(self._decoded, None)
