@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,8 @@ from vlm2vec_rag.errors import EmptyInput, InvalidInput
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.collection.points import Payload
+
+SECTION_ITEMS = 3  # the first pages of a long section answer its heading; later ones are about its details
 
 _NUMBER = r"\d+(?:\.\d+)?"
 _FRAGMENT = re.compile(
@@ -143,7 +144,7 @@ def write_queries(path: Path, queries: Sequence[OwnQuery]) -> None:
 
 
 def make_queries(collection: Collection, *, limit: int = 100) -> list[OwnQuery]:
-    """A first set of questions, out of headings that name one page, or one stretch of a talk, and no other.
+    """A first set of questions, out of headings that name one section, or one stretch of a talk, and no other.
 
     They are the collection's own words, so they flatter the word side of a search: good for finding what is broken,
     to be edited into real questions before two ways of searching are compared.
@@ -155,13 +156,18 @@ def make_queries(collection: Collection, *, limit: int = 100) -> list[OwnQuery]:
     Raises:
         EmptyInput: No item has a heading or a caption of its own.
     """
-    payloads = sorted((point.payload for point in collection.scroll()), key=lambda each: (each.source, each.place))
-    headings = [(payload, heading) for payload in payloads if (heading := _heading(payload))]
-    seen = Counter(heading.lower() for _, heading in headings)
+    payloads = sorted((p.payload for p in collection.scroll()), key=lambda p: (p.source, p.page or 0, p.start_s or 0))
+    sections: dict[str, dict[tuple[str, str], list[Payload]]] = {}  # heading -> which sections it heads -> their items
+    for payload in payloads:
+        if heading := _heading(payload):
+            of_one = sections.setdefault(heading.lower(), {}).setdefault((payload.source, payload.title), [])
+            of_one.append(payload)
     by_source: dict[str, list[OwnQuery]] = {}
-    for payload, heading in headings:
-        if seen[heading.lower()] == 1:
-            by_source.setdefault(payload.source, []).append(OwnQuery(heading, {payload.place: 1.0}))
+    for headed in sections.values():
+        items = next(iter(headed.values()))
+        if len(headed) == 1 and (len(items) == 1 or items[0].title):
+            relevant = {payload.place: 1.0 for payload in items[:SECTION_ITEMS]}
+            by_source.setdefault(items[0].source, []).append(OwnQuery(_heading(items[0]), relevant))
     queries = _in_turn(by_source.values(), limit)
     if not queries:
         raise EmptyInput(
@@ -169,6 +175,18 @@ def make_queries(collection: Collection, *, limit: int = 100) -> list[OwnQuery]:
             "write the questions by hand, one JSON object a line"
         )
     return queries
+
+
+def without_number(heading: str) -> str:
+    """A heading on one line, without the number of its section: nobody asks by that."""
+    return re.sub(r"^\d+(\.\d+)*\.?\s+", "", " ".join(heading.split()))
+
+
+def is_heading(line: str) -> bool:
+    """Whether a line reads as a heading: a few words that do not run on; no sentence, no entry of a contents page."""
+    words = re.findall(r"[^\W\d_]{2,}", line)
+    runs_on = line.endswith((".", ",", ";", "-")) or re.search(r"[.?!] \w|\. ?\.", line)
+    return 2 <= len(words) <= 12 and len(line) <= 90 and not runs_on
 
 
 def _query(values: Any) -> OwnQuery:
@@ -194,15 +212,9 @@ def _heading(payload: Payload) -> str:
     """What an item calls itself: its outline entry, a heading-like first line of a page, or the words of a clip."""
     if payload.kind == "clip":
         return _sentence(payload.text)
-    lines = [payload.title, *payload.text.splitlines()[:8]] if payload.kind == "page" else [payload.title, payload.text]
-    return next((line for line in (" ".join(each.split()) for each in lines) if _is_heading(line)), "")
-
-
-def _is_heading(line: str) -> bool:
-    """A few words that do not run on: no sentence, no entry of a table of contents."""
-    words = re.findall(r"[^\W\d_]{2,}", line)
-    runs_on = line.endswith((".", ",", ";", "-")) or re.search(r"[.?!] \w|\. ?\.", line)
-    return 2 <= len(words) <= 12 and len(line) <= 90 and not runs_on
+    title = payload.title.rpartition(" › ")[2]  # an outline entry stands below its parents' titles
+    lines = [title, *payload.text.splitlines()[:8]] if payload.kind == "page" else [title, payload.text]
+    return next((line for line in map(without_number, lines) if is_heading(line)), "")
 
 
 def _sentence(text: str) -> str:

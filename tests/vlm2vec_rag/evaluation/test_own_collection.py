@@ -142,6 +142,21 @@ def test_a_first_set_asks_by_headings_that_name_one_place(collection, tmp_path):
     assert len({next(iter(query.relevant)).split("#")[0] for query in make_queries(collection, limit=3)}) == 3
 
 
+def test_a_section_of_several_pages_is_one_question(tiny_encoder):
+    pages = [
+        ("Parts › The engine room", 1),
+        ("Parts › The engine room", 2),
+        ("Index", 3),
+        ("More › The wheel house", 4),
+    ]
+    items = [Page(image=colour(n), page=n, source="/b.pdf", title=title, text="x") for title, n in pages]
+    items.append(Page(image=colour(5), page=9, source="/c.pdf", title="The wheel house", text="x"))
+    with open_collection(":memory:", "sections", fingerprint=tiny_encoder.fingerprint) as opened:
+        opened.upsert([Point(id=p.id, payload=p) for p in map(Payload.of, items)])
+        queries = make_queries(opened)
+    assert queries == [OwnQuery("The engine room", {"/b.pdf#page=1": 1.0, "/b.pdf#page=2": 1.0})]
+
+
 def test_a_collection_without_headings_says_what_to_do(tiny_encoder):
     bare = open_collection(":memory:", "bare", fingerprint=tiny_encoder.fingerprint)
     with bare, pytest.raises(EmptyInput, match=r"no item of the collection 'bare' has a heading.*by hand"):
