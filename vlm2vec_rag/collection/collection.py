@@ -24,7 +24,7 @@ from vlm2vec_rag.collection.manifest import MANIFEST_FIELDS, Source, sources_of
 from vlm2vec_rag.collection.points import FIELDS, Found, Payload, Point, to_json
 from vlm2vec_rag.collection.record import Record
 from vlm2vec_rag.collection.schema import BM25, DENSE, search_params
-from vlm2vec_rag.collection.searching import FUSION_DEPTH, Mode, Ranking
+from vlm2vec_rag.collection.searching import FUSION_DEPTH, Mode
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 
@@ -166,13 +166,13 @@ class Collection:
             records = self.client.retrieve(
                 self.name, ids=list(ids), with_payload=True, with_vectors=self._vector_names(with_vectors)
             )
-        found = {str(record.id): _point(record) for record in records}
+        found = {str(record.id): point_of(record) for record in records}
         return [found[each] for each in ids if each in found]
 
     def scroll(self, filter: Filter | models.Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
         """All points, or all that pass the filter, in no particular order; read page by page."""
         for record in self._records(filter, with_payload=True, with_vectors=self._vector_names(with_vectors)):
-            yield _point(record)
+            yield point_of(record)
 
     def sources(self, filter: Filter | None = None) -> dict[str, Source]:
         """Every source in the collection with what its points say of it, by name.
@@ -192,7 +192,7 @@ class Collection:
         for at in range(0, len(hashes) if self.dim else 0, PAGE_POINTS):
             part = Filter(content_hashes=hashes[at : at + PAGE_POINTS])
             for record in self._records(part, with_payload=["content_hash"], with_vectors=[DENSE]):
-                vector = _dense(record)
+                vector = dense_of(record)
                 if vector is not None:
                     found[str((record.payload or {})["content_hash"])] = vector
         return found
@@ -224,26 +224,12 @@ class Collection:
             EmptyInput: Neither a vector nor a text that the mode can use.
             InvalidInput: The vector does not fit, or the limit is below 1.
         """
-        if limit < 1:
-            raise InvalidInput(f"limit is {limit}; expected 1 or more")
-        has_text = text is not None and bool(text.strip())
-        sides = searching.sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=self.dim)
-        depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
-        condition = self._condition(filter)
-        requests: dict[str, models.QueryRequest] = {}
-        if DENSE in sides:
-            query = searching.dense_vector(vector, self.dim, of="the query").tolist()  # type: ignore[arg-type]
-            params = search_params(exact=exact) if self._engine.has_indexes else None
-            requests[DENSE] = searching.request(query, DENSE, limit=depth, condition=condition, params=params)
-        if BM25 in sides and (words := self._bm25.encode_query(text or "")):
-            sparse = searching.sparse(words)
-            requests[BM25] = searching.request(sparse, BM25, limit=depth, condition=condition, params=None)
+        requests = self._requests(vector, text, mode=mode, limit=limit, filter=filter, exact=exact)
         if not requests:
             return []
         with self._engine.errors("search"):
             answers = self.client.query_batch_points(self.name, requests=list(requests.values()))
-        rankings = {side: Ranking.of(answer.points) for side, answer in zip(requests, answers, strict=True)}
-        return searching.merge(rankings, limit, fused=mode == "fused")
+        return searching.answer(requests, answers, mode=mode, limit=limit)
 
     # keeping
 
@@ -285,7 +271,34 @@ class Collection:
     def __repr__(self) -> str:
         return f"<Collection {self.name!r} at {self._engine.location} ({self._engine.kind}), {self.fingerprint}>"
 
-    # inside
+    # inside, and what `AwaitedCollection` shares
+
+    def _requests(
+        self,
+        vector: ArrayLike | None,
+        text: str | None,
+        *,
+        mode: Mode,
+        limit: int,
+        filter: Filter | models.Filter | None,
+        exact: bool,
+    ) -> dict[str, models.QueryRequest]:
+        """What to ask each side of a search; nothing where none of the text's words can be searched for."""
+        if limit < 1:
+            raise InvalidInput(f"limit is {limit}; expected 1 or more")
+        has_text = text is not None and bool(text.strip())
+        sides = searching.sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=self.dim)
+        depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
+        condition = self._condition(filter)
+        requests: dict[str, models.QueryRequest] = {}
+        if DENSE in sides:
+            query = searching.dense_vector(vector, self.dim, of="the query").tolist()  # type: ignore[arg-type]
+            params = search_params(exact=exact) if self._engine.has_indexes else None
+            requests[DENSE] = searching.request(query, DENSE, limit=depth, condition=condition, params=params)
+        if BM25 in sides and (words := self._bm25.encode_query(text or "")):
+            sparse = searching.sparse(words)
+            requests[BM25] = searching.request(sparse, BM25, limit=depth, condition=condition, params=None)
+        return requests
 
     def _structs(self, points: Sequence[Point]) -> list[models.PointStruct]:
         """Points as Qdrant takes them, all checked; not validated by pydantic again, which is slow on long vectors."""
@@ -349,10 +362,10 @@ class Collection:
         return [DENSE] if with_vectors and self.dim else False
 
 
-def _point(record: models.Record) -> Point:
-    return Point(id=str(record.id), payload=Payload.from_dict(record.payload or {}), vector=_dense(record))
+def point_of(record: models.Record) -> Point:
+    return Point(id=str(record.id), payload=Payload.from_dict(record.payload or {}), vector=dense_of(record))
 
 
-def _dense(record: models.Record) -> NDArray[np.float32] | None:
+def dense_of(record: models.Record) -> NDArray[np.float32] | None:
     vector = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
     return None if vector is None else np.asarray(vector, dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -90,6 +90,14 @@ class Ranking:
             scores={str(point.id): point.score for point in ordered},
             payloads={str(point.id): point.payload or {} for point in ordered},
         )
+
+
+def answer(
+    requests: Mapping[str, models.QueryRequest], responses: Sequence[models.QueryResponse], *, mode: Mode, limit: int
+) -> list[Found]:
+    """The best `limit` points of Qdrant's responses, which are in the order of the requests."""
+    rankings = {side: Ranking.of(each.points) for side, each in zip(requests, responses, strict=True)}
+    return merge(rankings, limit, fused=mode == "fused")
 
 
 def merge(rankings: dict[str, Ranking], limit: int, *, fused: bool) -> list[Found]:
