@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vlm2vec_rag.collection import Filter, Payload, Point
-from vlm2vec_rag.errors import InvalidInput, MediaError, VlmRagError
+from vlm2vec_rag.errors import InvalidInput, MediaError, UnsupportedMedia, VlmRagError
 from vlm2vec_rag.items import Item
-from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings, find_media
+from vlm2vec_rag.media import SUPPORTED, MediaLimits, MediaReader, MediaSettings, find_media
 from vlm2vec_rag.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -140,6 +140,11 @@ def index(
     report = IndexReport()
     found = list(find_media(given))
     known = collection.sources()
+    if not found and not _gone(given, found, known):
+        raise UnsupportedMedia(
+            f"there is nothing to index in {', '.join(map(str, given)) or 'no paths'}; "
+            f"expected files such as {', '.join(sorted(SUPPORTED)[:12])} …"
+        )
     with MediaReader(settings, limits or MediaLimits()) as reader:
         todo: list[_File] = []
         for path in found:

@@ -71,6 +71,10 @@ class Retriever:
             EmptyInput: The question has neither words nor pixels, or none that the mode can use.
             InvalidInput: The mode needs an encoder and there is none, or there is no such mode or task.
         """
+        from vlm2vec_rag.collection.searching import MODES
+
+        if mode not in MODES:
+            raise InvalidInput(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
         asked = Query(text=query) if isinstance(query, str) else query
         if asked.is_empty:
             raise EmptyInput("the question has neither words nor pixels; ask with text, an image or a clip")

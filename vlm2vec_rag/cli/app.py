@@ -57,9 +57,6 @@ def main() -> None:
     except VlmRagError as error:
         complain(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        complain("interrupted; what was written is kept, and the same command goes on from there")
-        sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as `head`, went away
         sys.stderr.close()
         sys.exit(0)

@@ -60,9 +60,9 @@ def print_hits(hits: Iterable[Hit], question: str = "") -> None:
 
 def print_report(report: IndexReport, *, with_vectors: bool) -> None:
     """What an indexing run did, every failed file with its reason."""
-    kinds = " · ".join(f"{count} {kind}s" for kind, count in sorted((report.encoded + report.reused).items()))
+    kinds = " · ".join(_counted(count, kind) for kind, count in sorted((report.encoded + report.reused).items()))
     parts = [
-        f"{report.indexed} files indexed" + (f" ({kinds})" if kinds else ""),
+        _counted(report.indexed, "file") + " indexed" + (f" ({kinds})" if kinds else ""),
         f"{report.unchanged} unchanged",
     ]
     if report.reused and with_vectors:
@@ -131,7 +131,11 @@ class IndexProgress:
         if self._task is None:
             return
         task = self._progress.tasks[self._task]
-        kinds = " · ".join(f"{count} {kind}s" for kind, count in sorted(self._kinds.items()))
+        kinds = " · ".join(_counted(count, kind) for kind, count in sorted(self._kinds.items()))
         rate = f"{task.speed:.1f}/s" if task.speed else ""
         files = f"{self._files_done}/{self._files} files  {kinds}"
         self._progress.update(self._task, advance=advance, rate=rate, files=files)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

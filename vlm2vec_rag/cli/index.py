@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlm2vec_rag.cli import options
-from vlm2vec_rag.cli.console import IndexProgress, note, print_report
+from vlm2vec_rag.cli.console import IndexProgress, complain, note, print_report
 from vlm2vec_rag.cli.options import ModelChoice, Place
 from vlm2vec_rag.errors import CollectionError, CollectionNotFound
 
@@ -114,16 +114,20 @@ def run(
     """Index with a progress bar, and print what was done."""
     from vlm2vec_rag.indexing import index
 
-    with IndexProgress() as progress:
-        report = index(
-            paths,
-            collection,
-            encoder,
-            media=media,
-            thumbnails=place.thumbnails,
-            prune=prune,
-            observer=progress,
-        )
+    try:
+        with IndexProgress() as progress:
+            report = index(
+                paths,
+                collection,
+                encoder,
+                media=media,
+                thumbnails=place.thumbnails,
+                prune=prune,
+                observer=progress,
+            )
+    except KeyboardInterrupt:
+        complain("interrupted; what was written is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
     print_report(report, with_vectors=encoder is not None)
     return report
 
