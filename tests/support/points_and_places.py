@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fake_qdrant import FakeQdrant
 
 from vlm2vec_rag.collection import Collection, Payload, Point, open_collection
+from vlm2vec_rag.errors import CollectionNotFound
 from vlm2vec_rag.fingerprint import Fingerprint
+
+SERVER_URL = os.environ.get("QDRANT_URL")
+"""A real server to hold to the same contract, where there is one."""
+
+LASTING_ENGINES = ["embedded", "rest", *(["server"] if SERVER_URL else [])]
+ENGINES = [*LASTING_ENGINES, "memory"]
 
 DIM = 8
 FINGERPRINT = Fingerprint(model="tiny", weights="1111", dim=DIM)
@@ -25,6 +37,23 @@ class Place:
 
     def open(self, fingerprint: Fingerprint | None = FINGERPRINT, **options: Any) -> Collection:
         return open_collection(self.location, self.name, fingerprint=fingerprint, **options)
+
+
+@contextmanager
+def a_place(kind: str, folder: Path) -> Iterator[Place]:
+    """An empty place on an engine; `folder` is for the engines that want one."""
+    if kind == "embedded":
+        yield Place(kind, str(folder / "my.vlm2vec"))
+    elif kind == "memory":
+        yield Place(kind, ":memory:")
+    elif kind == "rest":
+        with FakeQdrant() as fake:
+            yield Place(kind, fake.url)
+    else:
+        place = Place(kind, str(SERVER_URL))
+        yield place
+        with suppress(CollectionNotFound):
+            place.open(None).drop()
 
 
 def page(number: int, text: str = "", *, source: str = "a.pdf", vector: Any = "random", **values: Any) -> Point:

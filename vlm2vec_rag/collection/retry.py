@@ -49,10 +49,10 @@ class RetryingTransport(httpx.HTTPTransport):
 
     def __init__(self, patience: Patience, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        self._patience = patience
+        self.patience = patience
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for planned_s in self._patience.waits():
+        for planned_s in self.patience.waits():
             response, reason = None, ""
             try:
                 response = super().handle_request(request)
@@ -63,7 +63,7 @@ class RetryingTransport(httpx.HTTPTransport):
                     return response
                 reason = f"HTTP {response.status_code}"
                 response.close()
-            wait_s = self._patience.wait_s(planned_s, response)
+            wait_s = self.patience.wait_s(planned_s, response)
             _log(request, reason, wait_s)
             time.sleep(wait_s)
         return super().handle_request(request)
@@ -74,10 +74,10 @@ class AsyncRetryingTransport(httpx.AsyncHTTPTransport):
 
     def __init__(self, patience: Patience, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        self._patience = patience
+        self.patience = patience
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        for planned_s in self._patience.waits():
+        for planned_s in self.patience.waits():
             response, reason = None, ""
             try:
                 response = await super().handle_async_request(request)
@@ -88,7 +88,7 @@ class AsyncRetryingTransport(httpx.AsyncHTTPTransport):
                     return response
                 reason = f"HTTP {response.status_code}"
                 await response.aclose()
-            wait_s = self._patience.wait_s(planned_s, response)
+            wait_s = self.patience.wait_s(planned_s, response)
             _log(request, reason, wait_s)
             await asyncio.sleep(wait_s)
         return await super().handle_async_request(request)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
 import re
+import ssl
 from ipaddress import ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
@@ -54,13 +56,19 @@ class ServerEngine(Engine):
         self._patience = patience or Patience()
         self.location = without_credentials(url)
         check_key_is_safe(url, self._api_key)
-        self._greet()
-        client = QdrantClient(transport=RetryingTransport(self._patience), **self._options())
-        super().__init__(client, self.location)
+        transport = RetryingTransport(Patience(times=0), **self._connections())
+        super().__init__(QdrantClient(transport=transport, **self._options()), self.location)
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+        transport.patience = self._patience  # only now: a wrong address should not take half a minute to say so
 
     @property
     def aclient(self) -> AsyncQdrantClient:
-        return AsyncQdrantClient(transport=AsyncRetryingTransport(self._patience), **self._options())
+        transport = AsyncRetryingTransport(self._patience, **self._connections())
+        return AsyncQdrantClient(transport=transport, **self._options())
 
     def _options(self) -> dict[str, Any]:
         """Arguments of a client; made anew for each, since a client changes its `grpc_options`."""
@@ -72,17 +80,20 @@ class ServerEngine(Engine):
             # as a header, since `api_key` makes the client warn of http even towards this very machine
             "headers": {"api-key": self._api_key} if self._api_key else None,
             "grpc_options": {"grpc.service_config": _grpc_retries(self._patience)},
+            "verify": _tls(),
             "check_compatibility": False,  # it warns from a thread of its own; `_greet` looks at the version
         }
 
+    def _connections(self) -> dict[str, Any]:
+        """Arguments of a transport: what a client would otherwise have chosen for its own."""
+        is_here = is_loopback(urlsplit(self._url).hostname or "")
+        # qdrant-client keeps no connection to this machine open either: it met delays of the operating system
+        kept = httpx.Limits(max_keepalive_connections=0 if is_here else 20)
+        return {"verify": _tls(), "limits": kept}
+
     def _greet(self) -> None:
-        """Say hello once and without patience: a wrong address should not take half a minute to say so."""
         with self.errors("connect"):
-            client = QdrantClient(**{**self._options(), "prefer_grpc": False})
-            try:
-                version = client.info().version
-            finally:
-                client.close()
+            version = self.client.info().version
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_VERSION:
             raise CollectionError(
@@ -180,6 +191,12 @@ def _said(error: UnexpectedResponse) -> str:
         return str(json.loads(error.content)["status"]["error"])
     except (ValueError, KeyError, TypeError):
         return error.content[:200].decode("utf-8", "replace")
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One for all clients: reading the certificates takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 def _grpc_retries(patience: Patience) -> str:

@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from vlm2vec_rag.collection import Collection
-from vlm2vec_rag.errors import CollectionNotFound
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 from fake_qdrant import FakeQdrant
-from points_and_places import Place
+from points_and_places import ENGINES, LASTING_ENGINES, Place, a_place
 
-SERVER_URL = os.environ.get("QDRANT_URL")
-"""A real server to hold to the same contract, where there is one."""
-
-LASTING = ["embedded", "rest", *(["server"] if SERVER_URL else [])]
+from vlm2vec_rag.collection import Collection, Filter
 
 
-@pytest.fixture(params=[*LASTING, "memory"])
+@pytest.fixture(params=ENGINES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An empty place on each engine."""
-    yield from _places(request.param, tmp_path)
+    with a_place(request.param, tmp_path) as place:
+        yield place
 
 
-@pytest.fixture(params=LASTING)
+@pytest.fixture(params=LASTING_ENGINES)
 def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An empty place on each engine that keeps a collection after it was closed."""
-    yield from _places(request.param, tmp_path)
-
-
-def _places(kind: str, tmp_path: Path) -> Iterator[Place]:
-    if kind == "embedded":
-        yield Place(kind, str(tmp_path / "my.vlm2vec"))
-    elif kind == "memory":
-        yield Place(kind, ":memory:")
-    elif kind == "rest":
-        with FakeQdrant() as fake:
-            yield Place(kind, fake.url)
-    else:
-        place = Place(kind, str(SERVER_URL))
+    with a_place(request.param, tmp_path) as place:
         yield place
-        with contextlib.suppress(CollectionNotFound):
-            place.open(None).drop()
 
 
-@pytest.fixture
-def collection(place: Place) -> Iterator[Collection]:
+@pytest.fixture(scope="session")
+def embedded_collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """One for many tests, since it takes a third of a second to make one."""
+    with Place("embedded", str(tmp_path_factory.mktemp("embedded"))).open() as collection:
+        yield collection
+
+
+@pytest.fixture(params=ENGINES)
+def collection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Collection]:
     """An empty collection on each engine."""
-    with place.open() as collection:
+    if request.param == "embedded":
+        collection = request.getfixturevalue("embedded_collection")
+        collection.delete(Filter())
+        yield collection
+        return
+    with a_place(request.param, tmp_path) as place, place.open() as collection:
         yield collection
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from points_and_places import DIM, Place, page, unit
+from points_and_places import DIM, ENGINES, Place, a_place, page, unit
 
 from vlm2vec_rag.collection import Collection, Filter, Found, Point
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
@@ -30,10 +31,12 @@ def _points() -> list[Point]:
 POINTS = _points()
 
 
-@pytest.fixture
-def filled(collection: Collection) -> Collection:
-    collection.upsert(POINTS)
-    return collection
+@pytest.fixture(scope="module", params=ENGINES)
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """A collection of these points and no others, not even deleted ones: those count in the engines' idf."""
+    with a_place(request.param, tmp_path_factory.mktemp("filled")) as place, place.open() as collection:
+        collection.upsert(POINTS)
+        yield collection
 
 
 def cosine_ranking(points: list[Point], query: Any) -> dict[str, float]:
