@@ -47,7 +47,8 @@ def giant_image(path: Path, side: int = 20_000) -> Path:
     root, tree = pdf.add(), pdf.add()
     picture = pdf.stream(
         bytes(3 * side * side),
-        b"/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceRGB /BitsPerComponent 8" % (side, side),
+        b"/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceRGB /BitsPerComponent 8"
+        % (side, side),
         compress=True,
     )
     content = pdf.stream(b"500 0 0 500 40 40 cm /X Do")

@@ -30,9 +30,10 @@ def decode(data: bytes) -> tuple[str, str]:
 def looks_like_text(head: bytes) -> bool:
     """Whether the beginning of a file is text: next to no control characters once it is decoded."""
     text, encoding = _decode(head)
-    odd = len(_CONTROL.findall(text))
-    # UTF-8 and marked files may hold a stray control character; an eight-bit guess must be clean
-    return odd == 0 if encoding == "windows-1252" else odd <= len(text) // 1000
+    if encoding == "utf-8" or head.startswith(tuple(mark for mark, _ in _MARKS)):
+        return len(_CONTROL.findall(text)) <= len(text) // 1000  # a stray one does occur
+    # a guess must be clean, or any table of small numbers would be UTF-16
+    return all(char.isprintable() or char in "\t\n\r\f" for char in text)
 
 
 def clean(text: str) -> str:

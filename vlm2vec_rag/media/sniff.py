@@ -123,6 +123,8 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
         return "image", image
     if video := _video_format(path, head):
         return "video", video
+    if _is_transport_stream(head):
+        return "video", "mpegts"
     for magic, what, advice in _NOT_READ:
         if head.startswith(magic):
             raise UnsupportedMedia(f"{path}: is {what}; {advice}")
@@ -132,8 +134,6 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
             if start.startswith(magic) or (start.startswith(b"<?xml") and magic in start):
                 raise UnsupportedMedia(f"{path}: is {what}; {advice}")
         return "text", "markdown" if Path(path).suffix.lower() in (".md", ".markdown") else "text"
-    if _is_transport_stream(head):
-        return "video", "mpegts"
     raise UnsupportedMedia(
         f"{path}: is of no known kind (it starts with {head[:8].hex(' ')}); "
         "expected a PDF, a picture, a video, or plain text"
@@ -171,6 +171,8 @@ def _video_format(path: str | os.PathLike[str], head: bytes) -> str | None:
 
 def _is_transport_stream(head: bytes) -> bool:
     """MPEG-TS has no header: packets of 188 bytes, or 192 with a time stamp, each begin with 0x47."""
+    if b"\x00" not in head and b"\xff" not in head:
+        return False  # a text of many a G
     return any(
         set(head[first : first + 5 * packet : packet]) == {0x47}
         for packet in (188, 192)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from vlm2vec_rag.errors import UnreadableMedia
-from vlm2vec_rag.media.sniff import SUPPORTED
+from vlm2vec_rag.errors import MediaError, UnreadableMedia
+from vlm2vec_rag.media.sniff import SUPPORTED, sniff
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +50,28 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            target = entry.resolve()
+            try:
+                target = entry.resolve()
+            except (OSError, RuntimeError) as error:  # a link to itself; RuntimeError before Python 3.13
+                logger.info("%s is passed over: %s", entry, error)
+                continue
             if not target.is_relative_to(root):
                 logger.info("%s is passed over: the link leads outside of %s", entry, root)
             elif target.is_dir():
                 folders.append(target)
-            elif target.is_file() and entry.suffix.lower() in SUPPORTED:
+            elif target.is_file() and _is_media(target, entry.suffix.lower()):
                 yield target
         if recursive:
             waiting += reversed(folders)
+
+
+def _is_media(path: Path, suffix: str) -> bool:
+    if suffix not in (".ts", ".mts"):
+        return suffix in SUPPORTED
+    try:
+        return sniff(path).kind == "video"  # TypeScript has the suffixes of MPEG transport streams
+    except MediaError:
+        return False
 
 
 def _unique(paths: Iterable[Path]) -> Iterator[Path]:

@@ -144,7 +144,8 @@ def read_timeline(container: Any, stream: Any, path: str, limits: MediaLimits) -
         raise UnreadableMedia(f"{path}: holds no frame that can be read; it may be cut off")
     in_order = array("q", sorted(ticks))
     first, last = in_order[0], in_order[-1]
-    length = latest_length or (last - first) // max(len(ticks) - 1, 1)
+    # a video of one frame may not say how long that is shown
+    length = latest_length or (last - first) // max(len(ticks) - 1, 1) or 1
     base = stream.time_base
     return Timeline(
         ticks=in_order,

@@ -19,9 +19,11 @@ def window(index: int, duration_s: float, window_s: float, overlap_s: float) -> 
     A last window that would add less than a quarter of `window_s` is folded into the one before it. So a video of up
     to 1.25 times `window_s` is one clip, and no clip is a tiny tail.
     """
-    start_s = index * (window_s - overlap_s)
-    is_last = index == count_windows(duration_s, window_s, overlap_s) - 1
-    return start_s, duration_s if is_last else start_s + window_s
+    step_s = window_s - overlap_s
+    start_s = index * step_s
+    if index == count_windows(duration_s, window_s, overlap_s) - 1:
+        return start_s, duration_s
+    return start_s, max(start_s + window_s, (index + 1) * step_s)  # rounding must not open a gap to the next one
 
 
 def choose_frames(
@@ -29,9 +31,10 @@ def choose_frames(
 ) -> list[int]:
     """Which frames stand for `start_s <= time < end_s`: spread evenly by time, the first and the last among them.
 
-    At a constant frame rate these are `np.linspace(first, last, count, dtype=int)`, as in the public code; at a varying
-    one each is the frame on screen at an even spacing in time, and none is taken twice. Where fewer than `count` frames
-    exist all are taken. Where none begins in the stretch it is the one on screen when the stretch starts.
+    At a constant frame rate these are `np.linspace(first, last, count, dtype=int)`, as in the public code (exactly so for
+    8 frames; for other counts NumPy's rounding may take a frame earlier). At a varying rate each is the frame on screen
+    at an even spacing in time, and none is taken twice. Where fewer than `count` frames exist all are taken. Where none
+    begins in the stretch it is the one on screen when the stretch starts.
 
     Args:
         ticks: Time stamps of all frames, ascending, at least one.
