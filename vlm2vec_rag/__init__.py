@@ -1,37 +1,63 @@
 """Search and chat over PDFs, images and videos with VLM2Vec-V2, kept in Qdrant.
 
-`load_encoder` gives vectors; `open_collection`, `index` and `search` do the rest. Nothing heavy is imported until it
-is used, and importing changes nothing.
+`load_encoder` gives an encoder, `open_collection` a place for vectors; `index` fills it and `search` asks it. Nothing
+heavy is imported until it is used, and importing changes nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vlm2vec_rag.collection import Collection as Collection
+    from vlm2vec_rag.collection import Filter as Filter
+    from vlm2vec_rag.collection import open_collection as open_collection
     from vlm2vec_rag.encoder import Encoder as Encoder
     from vlm2vec_rag.encoder import load_encoder as load_encoder
+    from vlm2vec_rag.errors import VlmRagError as VlmRagError
+    from vlm2vec_rag.indexing import IndexReport as IndexReport
+    from vlm2vec_rag.indexing import index as index
     from vlm2vec_rag.items import Clip as Clip
     from vlm2vec_rag.items import Hit as Hit
     from vlm2vec_rag.items import Image as Image
     from vlm2vec_rag.items import Page as Page
     from vlm2vec_rag.items import Query as Query
     from vlm2vec_rag.items import Text as Text
+    from vlm2vec_rag.media import MediaReader as MediaReader
+    from vlm2vec_rag.media import MediaSettings as MediaSettings
+    from vlm2vec_rag.retrieval import Retriever as Retriever
+    from vlm2vec_rag.retrieval import search as search
+    from vlm2vec_rag.thumbnails import Thumbnails as Thumbnails
 
 _HOMES = {
-    "Encoder": "vlm2vec_rag.encoder",
-    "load_encoder": "vlm2vec_rag.encoder",
-    "Clip": "vlm2vec_rag.items",
-    "Hit": "vlm2vec_rag.items",
-    "Image": "vlm2vec_rag.items",
-    "Page": "vlm2vec_rag.items",
-    "Query": "vlm2vec_rag.items",
-    "Text": "vlm2vec_rag.items",
+    "Clip": "items",
+    "Collection": "collection",
+    "Encoder": "encoder",
+    "Filter": "collection",
+    "Hit": "items",
+    "Image": "items",
+    "IndexReport": "indexing",
+    "MediaReader": "media",
+    "MediaSettings": "media",
+    "Page": "items",
+    "Query": "items",
+    "Retriever": "retrieval",
+    "Text": "items",
+    "Thumbnails": "thumbnails",
+    "VlmRagError": "errors",
+    "index": "indexing",
+    "load_encoder": "encoder",
+    "open_collection": "collection",
+    "search": "retrieval",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605  a test holds it against the imports above
+__all__ = sorted(_HOMES)  # noqa: PLE0605  a test looks each of them up
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vlm2vec_rag' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"vlm2vec_rag.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
