@@ -1,0 +1,250 @@
+"""`VLM2VecVectorStore`: nodes to points of a collection and back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.schema import BaseNode
+from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
+from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryMode
+from llama_index.node_parser.vlm2vec.nodes import to_node, to_payload
+from llama_index.vector_stores.vlm2vec.filters import condition
+
+from vlm2vec_rag.collection import Collection, Filter, Point, open_collection
+from vlm2vec_rag.collection.searching import Mode
+from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
+from vlm2vec_rag.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
+    from qdrant_client import models
+
+MODES: dict[VectorStoreQueryMode, Mode] = {
+    VectorStoreQueryMode.DEFAULT: "dense",
+    VectorStoreQueryMode.SPARSE: "bm25",
+    VectorStoreQueryMode.TEXT_SEARCH: "bm25",
+    VectorStoreQueryMode.HYBRID: "fused",
+    VectorStoreQueryMode.SEMANTIC_HYBRID: "fused",
+}
+
+
+class VLM2VecVectorStore(BasePydanticVectorStore):
+    """A collection on Qdrant, embedded in a folder, in memory or on a server, as a LlamaIndex vector store.
+
+    Query modes: `default` compares vectors (the score is their cosine similarity), `sparse` and `text_search` compare
+    words (BM25), `hybrid` joins both rankings (the score is a sum of 1 / (60 + rank) and only orders).
+
+    A node of a file comes back as a `MediaNode`, any other node as it was stored.
+
+    >>> store = VLM2VecVectorStore.open("./my.vlm2vec", embed_model)
+    >>> index = VLM2VecIndex.from_vector_store(store, embed_model)
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = True
+
+    _collection: Collection = PrivateAttr()
+
+    def __init__(self, collection: Collection) -> None:
+        """Use an open collection, from `vlm2vec_rag.collection.open_collection`."""
+        super().__init__(stores_text=True)
+        self._collection = collection
+
+    @classmethod
+    def open(
+        cls,
+        location: str | os.PathLike[str] = ":memory:",
+        embed_model: VLM2VecEmbedding | None = None,
+        *,
+        name: str = "default",
+        create: bool = True,
+        **place: Any,
+    ) -> VLM2VecVectorStore:
+        """Open a store, or make it when it is not there.
+
+        Args:
+            location: A folder, `:memory:`, or the address of a Qdrant server such as `http://localhost:6333`.
+            embed_model: What the nodes are embedded with; its model is loaded, to see that it fits. None opens
+                whatever is there.
+            name: The collection at that location.
+            create: Make the collection when it is not there.
+            place: More for `open_collection`: `api_key`, `language`, `cluster` and the like.
+
+        Raises:
+            CollectionNotFound: It is not there and was not to be made, or no model says what it would hold.
+            FingerprintMismatch: It was built with another model; both are named.
+        """
+        fingerprint = None if embed_model is None else embed_model.fingerprint
+        return cls(open_collection(location, name, fingerprint=fingerprint, create=create, **place))
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "VLM2VecVectorStore"
+
+    @property
+    def collection(self) -> Collection:
+        """The collection behind this."""
+        return self._collection
+
+    @property
+    def client(self) -> Any:
+        """The Qdrant client behind the collection."""
+        return self._collection.client
+
+    def close(self) -> None:
+        """Close the collection; a folder can then be opened by another process."""
+        self._collection.close()
+
+    # writing
+
+    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """Write embedded nodes, replacing those with the same ids, and return their ids.
+
+        Raises:
+            InvalidInput: A node has no embedding, or one of another width.
+        """
+        now = datetime.now(timezone.utc)
+        points = []
+        for node in nodes:
+            if node.embedding is None:
+                raise InvalidInput(f"node {node.node_id} has no embedding; embed it with VLM2VecEmbedding first")
+            id_, payload = to_payload(node)
+            vector = np.asarray(node.embedding, dtype=np.float32)
+            points.append(Point(id=id_, payload=replace(payload, indexed_at=now), vector=vector))
+        self._collection.upsert(points)
+        return [point.payload.document_id or point.id for point in points]
+
+    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """`add` in a thread; the event loop stays free."""
+        return await asyncio.to_thread(self.add, nodes, **kwargs)
+
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Delete what came from a document: its id, the path of a file, or a place in one (`report.pdf#page=3`)."""
+        from qdrant_client import models
+
+        def equals(key: str, value: str) -> models.FieldCondition:
+            return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+        source, _, fragment = ref_doc_id.rpartition("#")
+        of_document: list[models.Condition] = [
+            equals("source", ref_doc_id),
+            equals(f"metadata.{FRAMEWORK_FIELD}.ref_doc_id", ref_doc_id),
+        ]
+        at_place = models.Filter(must=[equals("source", source), equals("fragment", fragment)])
+        self._delete(models.Filter(should=[*of_document, at_place] if source else of_document))
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """`delete` in a thread; the event loop stays free."""
+        await asyncio.to_thread(self.delete, ref_doc_id, **delete_kwargs)
+
+    def delete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
+    ) -> None:
+        """Delete the nodes with these ids that pass the filters; ids that are not there are no error.
+
+        Raises:
+            InvalidInput: Neither is given; `clear` deletes all.
+        """
+        if node_ids is None and filters is None:
+            raise InvalidInput("neither node_ids nor filters are given; use clear() to delete all nodes")
+        if node_ids is not None and filters is None:
+            self._collection.delete([point_id_of(each) for each in node_ids])
+        else:
+            self._delete(_among(condition(filters), node_ids))
+
+    async def adelete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
+    ) -> None:
+        """`delete_nodes` in a thread; the event loop stays free."""
+        await asyncio.to_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
+
+    def clear(self) -> None:
+        """Delete all nodes; the collection stays."""
+        self._collection.delete(Filter())
+
+    async def aclear(self) -> None:
+        """`clear` in a thread; the event loop stays free."""
+        await asyncio.to_thread(self.clear)
+
+    def persist(self, persist_path: str = "", fs: Any = None) -> None:
+        """Make everything written so far survive a power cut; where it is kept was said when it was opened."""
+        self._collection.flush()
+
+    # reading
+
+    def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
+        """The nodes with these ids that pass the filters, with their embeddings; all nodes where neither is given."""
+        wanted = _among(condition(filters), node_ids)
+        return [_node(point) for point in self._collection.scroll(wanted, with_vectors=True)]
+
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """`get_nodes` in a thread; the event loop stays free."""
+        return await asyncio.to_thread(self.get_nodes, node_ids, filters)
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Find the nodes nearest to a vector, or that share words with a text, or both.
+
+        Args:
+            query: LlamaIndex's query; see the class for the modes.
+            kwargs: `qdrant_filters`, a `qdrant_client.models.Filter` in place of the query's own.
+
+        Raises:
+            EmptyInput: The query has nothing that its mode could use.
+            InvalidInput: The mode or a filter is not supported.
+        """
+        mode = MODES.get(query.mode)
+        if mode is None:
+            supported = ", ".join(each.value for each in MODES)
+            raise InvalidInput(f"query mode {query.mode.value!r} is not supported; expected one of {supported}")
+        wanted = kwargs.get("qdrant_filters") or condition(query.filters)
+        wanted = _among(wanted, query.node_ids)
+        if query.doc_ids:
+            wanted = _of_documents(wanted, query.doc_ids)
+        limit = (query.hybrid_top_k if mode == "fused" else None) or query.similarity_top_k
+        found = self._collection.search(query.query_embedding, query.query_str, mode=mode, limit=limit, filter=wanted)
+        nodes = [to_node(each.payload, each.id) for each in found]
+        return VectorStoreQueryResult(
+            nodes=nodes, similarities=[each.score for each in found], ids=[node.node_id for node in nodes]
+        )
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """`query` in a thread; the event loop stays free."""
+        return await asyncio.to_thread(self.query, query, **kwargs)
+
+    def _delete(self, wanted: models.Filter | None) -> None:
+        self._collection.delete([point.id for point in self._collection.scroll(wanted)])
+
+
+def _node(point: Point) -> BaseNode:
+    node = to_node(point.payload, point.id)
+    node.embedding = None if point.vector is None else point.vector.tolist()
+    return node
+
+
+def _among(wanted: models.Filter | None, node_ids: Sequence[str] | None) -> models.Filter | None:
+    """The filter, for these nodes only."""
+    from qdrant_client import models
+
+    if node_ids is None:
+        return wanted
+    among = models.HasIdCondition(has_id=[point_id_of(each) for each in node_ids])
+    return models.Filter(must=[among] if wanted is None else [among, wanted])
+
+
+def _of_documents(wanted: models.Filter | None, doc_ids: Sequence[str]) -> models.Filter:
+    """The filter, for nodes of these documents or files only."""
+    from qdrant_client import models
+
+    keys = ("source", f"metadata.{FRAMEWORK_FIELD}.ref_doc_id")
+    any_of = models.MatchAny(any=list(doc_ids))
+    of_these = models.Filter(should=[models.FieldCondition(key=key, match=any_of) for key in keys])
+    return of_these if wanted is None else models.Filter(must=[wanted, of_these])

@@ -1,0 +1,76 @@
+"""A small folder of every kind of file, the tiny model as a LlamaIndex embedding, and a vector store on each engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core import Document
+from llama_index.core.schema import BaseNode
+from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
+from llama_index.node_parser.vlm2vec import MediaNodeParser
+from llama_index.readers.vlm2vec import MediaReader
+from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+
+from fake_qdrant import FakeQdrant
+from handmade_pdfs import Sheet, make_pdf
+from numbered_videos import make_video
+
+# small pictures: what is tested here does not depend on their size
+SETTINGS: dict[str, Any] = {"device": "cpu", "dtype": "float32", "max_pixels": 64 * 28 * 28, "frames": 4}
+
+
+@pytest.fixture(scope="session")
+def embed_model(tiny_base: Path, tiny_adapter: Path) -> VLM2VecEmbedding:
+    return VLM2VecEmbedding(tiny_base, adapter=tiny_adapter, **SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PDF of two pages, two pictures, a video of three seconds and a note."""
+    folder = tmp_path_factory.mktemp("media").resolve()
+    sheets = [Sheet(words=[(72, 700, words)]) for words in ("Quarterly revenue", "Emission targets")]
+    make_pdf(folder / "report.pdf", sheets)
+    Image.new("RGB", (120, 80), "red").save(folder / "red.png")
+    Image.new("RGB", (80, 120), "blue").save(folder / "blue.png")
+    make_video(folder / "talk.mp4")
+    (folder / "note.md").write_text("The bicycle stands in the yard.\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def documents(media: Path, embed_model: VLM2VecEmbedding) -> list[Document]:
+    """The folder's six items, and a text of another origin."""
+    loaded = MediaReader(media, settings=embed_model.media_settings).load_data()
+    return [*loaded, Document(text="An apple a day", metadata={"author": "Ada"}, id_="apple")]
+
+
+@pytest.fixture(scope="session")
+def nodes(documents: list[Document], embed_model: VLM2VecEmbedding) -> list[BaseNode]:
+    """The same, embedded."""
+    return embed_model(MediaNodeParser()(documents))
+
+
+@pytest.fixture(scope="module", params=["embedded", "memory", "rest"])
+def location(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A place for a collection on each engine."""
+    if request.param == "rest":
+        with FakeQdrant() as fake:
+            yield fake.url
+    else:
+        folder = tmp_path_factory.mktemp("place") / "my.vlm2vec"
+        yield str(folder) if request.param == "embedded" else ":memory:"
+
+
+@pytest.fixture(scope="module")
+def store(location: str, embed_model: VLM2VecEmbedding) -> Iterator[VLM2VecVectorStore]:
+    """A store on each engine, shared by the tests of a module."""
+    made = VLM2VecVectorStore.open(location, embed_model)
+    yield made
+    made.close()
