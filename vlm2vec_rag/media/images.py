@@ -28,20 +28,21 @@ class ImageFile:
         self._path, self._format, self._settings, self._limits = path, sniffed.format, settings, limits
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # limits.pixels is the judge
+                warnings.simplefilter("ignore")  # limits.pixels is the judge, and flaws in metadata do no harm
                 self._picture = PIL.Image.open(path, formats=IMAGE_FORMATS)
-            orientation = self._picture.getexif().get(_ORIENTATION)
         except PIL.Image.DecompressionBombError as error:
             raise MediaLimit(f"{path}: {error}; reduce it first") from error
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise self._unreadable(error) from error
-        width, height = self._picture.size
-        if width * height > limits.pixels:
+        try:
+            width, height = self._picture.size
+            if width * height > limits.pixels:
+                advice = "reduce it or raise limits.pixels"
+                raise MediaLimit(f"{path}: has {width} x {height} px, the limit is {limits.pixels} px; {advice}")
+            self._width, self._height = (height, width) if self._is_sideways() else (width, height)
+        except BaseException:
             self.close()
-            raise MediaLimit(
-                f"{path}: has {width} x {height} px, the limit is {limits.pixels} px; reduce it or raise limits.pixels"
-            )
-        self._width, self._height = (height, width) if orientation in _SIDEWAYS else (width, height)
+            raise
 
     def info(self) -> MediaInfo:
         return MediaInfo(kind="image", format=self._format, items=1, width=self._width, height=self._height)
@@ -72,6 +73,15 @@ class ImageFile:
 
     def close(self) -> None:
         self._picture.close()
+
+    def _is_sideways(self) -> bool:
+        """Whether it is turned by 90 degrees when shown. A PNG is decoded for this: EXIF may stand after its pixels."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # flaws in metadata: the pixels are what counts
+                return self._picture.getexif().get(_ORIENTATION) in _SIDEWAYS
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> UnreadableMedia:
         return UnreadableMedia(

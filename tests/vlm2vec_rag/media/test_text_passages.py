@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_word_longer_than_a_passage_is_cut_anyway():
 def test_sections_follow_each_other_without_a_gap(text):
     sections = markdown_sections(text)
     assert sections[0].start == 0 and sections[-1].end == len(text)
-    assert all(one.end == two.start for one, two in zip(sections, sections[1:], strict=False))
+    assert all(one.end == two.start for one, two in itertools.pairwise(sections))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,7 +39,7 @@ def test_windows_of_30_s_that_overlap_by_5(duration_s, expected):
 def test_windows_cover_the_video_without_tiny_tails(duration_s, window_s, overlap):
     found = windows(duration_s, window_s, overlap * window_s)
     assert found[0][0] == 0 and found[-1][1] == duration_s
-    for (_, end_s), (start_s, _) in zip(found, found[1:], strict=False):
+    for (_, end_s), (start_s, _) in itertools.pairwise(found):
         assert start_s <= end_s  # no gap
     if len(found) > 1:
         lengths = [end_s - start_s for start_s, end_s in found]

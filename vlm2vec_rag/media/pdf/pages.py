@@ -35,14 +35,17 @@ class PdfFile:
     def __init__(self, path: str, settings: MediaSettings, limits: MediaLimits) -> None:
         self._path, self._settings, self._limits = path, settings, limits
         self._document = open_document(path, settings)
-        pages = self._document.page_count
-        if pages < 1:
+        try:
+            pages = self._document.page_count
+            if pages < 1:
+                raise UnreadableMedia(f"{path}: holds no page that can be read; it may be cut off")
+            if pages > limits.pages:
+                advice = "split it or raise limits.pages"
+                raise MediaLimit(f"{path}: has {pages} pages, the limit is {limits.pages}; {advice}")
+            self._headings = Headings(self._document.outline())
+        except BaseException:
             self.close()
-            raise UnreadableMedia(f"{path}: holds no page that can be read; it may be cut off")
-        if pages > limits.pages:
-            self.close()
-            raise MediaLimit(f"{path}: has {pages} pages, the limit is {limits.pages}; split it or raise limits.pages")
-        self._headings = Headings(self._document.outline())
+            raise
 
     def info(self) -> MediaInfo:
         pages = self._document.page_count

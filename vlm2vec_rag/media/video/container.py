@@ -30,6 +30,7 @@ class Timeline:
     time_base: Fraction
     duration_s: float  # from the first frame to the end of the last
     cues: tuple[Cue, ...]  # of subtitles inside the container
+    codec: str  # FFmpeg's name of the decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ def read_timeline(container: Any, stream: Any, path: str, limits: MediaLimits) -
             Cue(float(tick * unit - first * base), float((tick + length) * unit - first * base), text)
             for tick, unit, length, text in cues
         ),
+        codec=stream.codec_context.name,
     )
 
 

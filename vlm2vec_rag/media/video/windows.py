@@ -31,7 +31,7 @@ def choose_frames(
 ) -> list[int]:
     """Which frames stand for `start_s <= time < end_s`: spread evenly by time, the first and the last among them.
 
-    At a constant frame rate these are `np.linspace(first, last, count, dtype=int)`, as in the public code (exactly so for
+    At a constant frame rate these are `np.linspace(first, last, count, dtype=int)`, as in the public code (exactly for
     8 frames; for other counts NumPy's rounding may take a frame earlier). At a varying rate each is the frame on screen
     at an even spacing in time, and none is taken twice. Where fewer than `count` frames exist all are taken. Where none
     begins in the stretch it is the one on screen when the stretch starts.

@@ -1,0 +1,292 @@
+"""The frames of a clip, against videos whose frames carry their number: by both readers, on every container."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numbered_videos import HEIGHT, WIDTH, make_sound, make_video, read
+from PIL import Image
+
+from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia, UnsupportedMedia
+from vlm2vec_rag.media import MediaLimits, MediaSettings
+from vlm2vec_rag.media.sniff import sniff
+from vlm2vec_rag.media.video.clips import VideoFile
+from vlm2vec_rag.pixels import resize, target_size
+
+READERS = ["pyav"]
+if importlib.util.find_spec("decord"):
+    READERS.append("decord")
+
+FRAMES, RATE = 150, 30
+EVEN = np.linspace(0, FRAMES - 1, 8, dtype=int).tolist()
+
+UNEVEN = [Fraction(ms, 1000) for ms in accumulate(random.Random(7).choices(range(10, 120), k=FRAMES - 1), initial=0)]
+VP8 = {"deadline": "realtime", "cpu-used": "-16", "threads": "1"}  # fifty times faster than its defaults
+# without its look ahead, which mixes neighbouring frames into one
+AV1 = {"preset": "10", "crf": "10", "svtav1-params": "enable-tf=0:scd=0:enable-overlays=0:lookahead=0:pred-struct=1"}
+CLEAR = {"b": "4000000"}  # bits a second: old codecs blur the columns otherwise
+
+EVERYWHERE = {
+    "b_frames.mp4": {"codec_options": {"bf": "3"}},
+    "fragmented.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
+    "prores.mov": {"codec": "prores_ks", "pixel_format": "yuv422p10le"},
+    "open_gop.mkv": {"codec_options": {"x264-params": "open-gop=1:keyint=20:bframes=3"}},
+    "ten_bits.mkv": {"pixel_format": "yuv420p10le"},
+    "vp9.webm": {"codec": "libvpx-vp9", "codec_options": {"deadline": "realtime", "cpu-used": "8"}},
+    "av1.mp4": {"codec": "libsvtav1", "codec_options": AV1},
+    "vp8.webm": {"codec": "libvpx", "codec_options": VP8},
+    "one_key.mp4": {"keyframes_every": 1000},
+    "late.mkv": {"times": [Fraction(index, RATE) + 5 for index in range(FRAMES)], "sound": True},
+    "late.mp4": {"times": [Fraction(index, RATE) + 5 for index in range(FRAMES)], "sound": True},
+    "covered.mp4": {"cover": True, "sound": True},
+}
+PYAV_ONLY = {
+    "hevc.mp4": {"codec": "libx265", "codec_options": {"x265-params": "log-level=none:open-gop=1:keyint=20"}},
+    "mpeg4.mp4": {"codec": "mpeg4", "codec_options": {"bf": "2", **CLEAR}},
+    "mpeg2.mkv": {"codec": "mpeg2video", "codec_options": {"bf": "2", **CLEAR}},
+    "h264.ts": {"container": "mpegts", "codec_options": {"bf": "3"}},
+    "h264.m2ts": {"container": "mpegts", "options": {"mpegts_m2ts_mode": "1"}},
+    "mpeg2.mpg": {"codec": "mpeg2video", "container": "mpeg", "codec_options": {"bf": "2", **CLEAR}},
+    "b_frames.avi": {"codec": "mpeg4", "codec_options": {"bf": "2", **CLEAR}},
+    "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
+    "sorenson.flv": {"codec": "flv", "codec_options": CLEAR},
+    "wmv2.wmv": {"codec": "wmv2", "codec_options": CLEAR},
+    "vp8.ogv": {"codec": "libvpx", "container": "ogg", "codec_options": VP8},
+}
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory):
+    """Makes each video once."""
+    folder = tmp_path_factory.mktemp("videos")
+
+    def make(name: str, **values: object) -> Path:
+        path = folder / name
+        return path if path.exists() else make_video(path, frames=FRAMES, rate=RATE, **values)
+
+    return make
+
+
+def open_video(path: Path, limits: MediaLimits | None = None, **settings: object) -> VideoFile:
+    return VideoFile(str(path), sniff(path), MediaSettings(**settings), limits or MediaLimits())
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_frames_and_times_are_exact(shelf, name, reader):
+    check_every_frame(open_video(shelf(name, **EVERYWHERE[name]), video_reader=reader))
+
+
+@pytest.mark.parametrize("name", PYAV_ONLY)
+def test_pyav_is_exact_on_the_other_containers_too(shelf, name):
+    check_every_frame(open_video(shelf(name, **PYAV_ONLY[name])))
+
+
+def check_every_frame(file: VideoFile) -> None:
+    clip = file.item(0)
+    assert [read(frame) for frame in clip.frames] == EVEN
+    assert clip.times_s == pytest.approx([number / RATE for number in EVEN], abs=0.001)
+    assert file.info().duration_s == pytest.approx(FRAMES / RATE, abs=0.05)
+    # and again at places all over, backwards too: a reader that carries something over gets these wrong
+    for start in random.Random(1).sample(range(FRAMES - 10), 12):
+        clip = file.clip((start - 0.5) / RATE if start else 0.0, (start + 6.5) / RATE, frames=3)
+        assert [read(frame) for frame in clip.frames] == [start, start + 3, start + 6]
+        assert clip.times_s == pytest.approx([each / RATE for each in (start, start + 3, start + 6)], abs=0.001)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("name", ["uneven.mkv", "uneven.mp4"])
+def test_at_a_varying_rate_frames_are_chosen_by_time(shelf, name, reader):
+    clip = open_video(shelf(name, times=UNEVEN), video_reader=reader).item(0)
+    wanted = [UNEVEN[-1] * index / 7 for index in range(8)]
+    expected = [max(number for number in range(FRAMES) if UNEVEN[number] <= time) for time in wanted]
+    numbers = [read(frame) for frame in clip.frames]
+    assert numbers == expected != EVEN
+    assert clip.times_s == pytest.approx([float(UNEVEN[number]) for number in numbers], abs=0.001)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_frames_that_an_edit_list_cuts_away_do_not_count(shelf, reader):
+    times = [Fraction(index - 10, RATE) for index in range(FRAMES)]
+    options = {"avoid_negative_ts": "disabled"}
+    path = shelf("edited.mp4", times=times, options=options, codec_options={"bf": "0"})
+    if reader == "decord":
+        check_decord_says_so_or_is_right(path)
+        return
+    clip = open_video(path).item(0)
+    assert [read(frame) for frame in clip.frames] == (10 + np.linspace(0, FRAMES - 11, 8, dtype=int)).tolist()
+    assert clip.times_s[0] == 0.0
+
+
+def check_decord_says_so_or_is_right(path: Path) -> None:
+    try:
+        clip = open_video(path, video_reader="decord").item(0)
+    except UnreadableMedia as error:
+        assert "video_reader='pyav'" in str(error)
+    else:
+        assert [read(frame) for frame in clip.frames] == (10 + np.linspace(0, FRAMES - 11, 8, dtype=int)).tolist()
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+@pytest.mark.parametrize("aspect", [Fraction(1), Fraction(4, 3), Fraction(1, 2)], ids=["square", "wide", "narrow"])
+def test_frames_are_upright_with_square_pixels(shelf, reader, turn, aspect):
+    path = shelf(f"turn{turn}_{aspect.numerator}_{aspect.denominator}.mp4", turn=turn, pixel_aspect=aspect)
+    file = open_video(path, video_reader=reader)
+    clip = file.item(0)
+    assert [read(frame) for frame in clip.frames] == EVEN
+    # a stored pixel is wider than high before the turn, so a frame that is turned by 90 is higher
+    shown = (WIDTH, round(HEIGHT * aspect)) if turn % 180 else (round(WIDTH * aspect), HEIGHT)
+    assert clip.frames[0].size == shown == (file.info().width, file.info().height)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_large_frames_are_reduced_as_the_encoder_would(shelf, reader):
+    path = shelf("large.mp4", height=480, width=864)
+    file = open_video(path, video_reader=reader)
+    budget = 200 * 28 * 28
+    whole, reduced = file.clip(0, 5, max_pixels=864 * 480), file.clip(0, 5, max_pixels=budget)
+    assert whole.frames[0].size == (864, 480)
+    size = target_size(480, 864, budget)
+    for large, small in zip(whole.frames, reduced.frames, strict=True):
+        assert (small.height, small.width) == size
+        assert small.tobytes() == resize(large, *size).tobytes()
+
+
+def test_a_long_video_makes_windows_that_overlap(shelf):
+    file = open_video(shelf("b_frames.mp4", codec_options={"bf": "3"}), window_s=2.0, overlap_s=0.5)
+    clips = [file.item(index) for index in range(file.info().items)]
+    assert [(clip.start_s, clip.end_s) for clip in clips] == [(0, 2), (1.5, 3.5), (3, 5)]
+    for clip in clips:
+        first, last = round(clip.start_s * RATE), round(clip.end_s * RATE) - 1
+        expected = (first + np.linspace(0, last - first, 8, dtype=int)).tolist()
+        assert [read(frame) for frame in clip.frames] == expected
+    assert [clip.fragment for clip in clips] == ["t=0,2", "t=1.5,3.5", "t=3,5"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_video_of_one_frame(tmp_path, reader):
+    path = make_video(tmp_path / "still.mp4", frames=1)
+    clip = open_video(path, video_reader=reader).item(0)
+    assert [read(frame) for frame in clip.frames] == [0] and clip.times_s == (0.0,)
+    assert clip.end_s > 0
+
+
+def test_where_nothing_moves_the_frame_on_screen_is_shown(tmp_path):
+    path = make_video(tmp_path / "slides.mkv", frames=3, times=[Fraction(0), Fraction(40), Fraction(41)])
+    clip = open_video(path).clip(10, 20)
+    assert [read(frame) for frame in clip.frames] == [0] and clip.times_s == (0.0,)
+
+
+def test_colours_are_those_of_the_frame(tmp_path):
+    import av
+
+    path = tmp_path / "green.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "bgr0"
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:] = (10, 200, 60)
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    assert open_video(path).item(0).frames[0].getpixel((5, 5)) == (10, 200, 60)
+
+
+def test_subtitles_beside_a_video_go_before_those_inside(tmp_path):
+    inside = [(0.0, 1.0, "inside one"), (1.0, 2.0, "inside two")]
+    for suffix in ("mp4", "mkv"):
+        path = make_video(tmp_path / f"talk.{suffix}", subtitles=inside)
+        file = open_video(path, window_s=1.2, overlap_s=0.0)
+        assert file.item(0).text == "inside one\ninside two"
+        assert file.item(1).text == "inside two"
+        assert file.item(0).metadata == {"subtitles": "inside the video"}
+    (tmp_path / "talk.en.srt").write_text("1\n00:00:00,500 --> 00:00:01,000\nbeside\n")
+    clip = open_video(path).item(0)
+    assert (clip.text, clip.metadata) == ("beside", {"subtitles": "talk.en.srt"})
+
+
+def test_without_subtitles_there_is_no_text(shelf):
+    clip = open_video(shelf("one_key.mp4", keyframes_every=1000)).item(0)
+    assert clip.text == "" and clip.metadata == {}
+
+
+@pytest.mark.skipif("decord" not in READERS, reason="an extra")
+@pytest.mark.parametrize("name", PYAV_ONLY)
+def test_decord_is_refused_where_it_is_wrong(shelf, name):
+    with pytest.raises(UnsupportedMedia, match=r"decord may return wrong frames from \w+ in \w+ .*video_reader='pyav'"):
+        open_video(shelf(name, **PYAV_ONLY[name]), video_reader="decord")
+
+
+@pytest.mark.parametrize("cover", [False, True])
+def test_sound_alone_is_no_video(tmp_path, cover):
+    path = make_sound(tmp_path / "song.mp4", cover=cover)
+    with pytest.raises(UnreadableMedia, match=r"song.mp4: holds no video, only sound or a cover picture"):
+        open_video(path)
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.ts", "cut.mp4"])
+def test_a_video_cut_off_is_read_as_far_as_it_goes(tmp_path, name):
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    path = make_video(tmp_path / name, frames=FRAMES, options=options)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4])
+    clip = open_video(path).item(0)
+    numbers = [read(frame) for frame in clip.frames]
+    assert numbers == sorted(numbers) and numbers[0] == 0 and 60 < numbers[-1] < FRAMES
+    assert clip.times_s == pytest.approx([number / RATE for number in numbers], abs=0.001)
+
+
+def test_a_video_without_its_index_is_unreadable(tmp_path):
+    path = make_video(tmp_path / "cut.mp4")
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(UnreadableMedia, match=r"cut.mp4: cannot be read as a video \(.*\); it may be cut off"):
+        open_video(path)
+
+
+def test_damage_in_the_middle_costs_its_own_frames(tmp_path):
+    path = make_video(tmp_path / "hit.mkv", frames=FRAMES, keyframes_every=10)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    path.write_bytes(data)
+    clip = open_video(path).item(0)
+    numbers = [read(frame) for frame in (clip.frames[0], clip.frames[-1])]
+    assert numbers == [0, FRAMES - 1]
+
+
+def test_limits(tmp_path, shelf):
+    path = shelf("one_key.mp4", keyframes_every=1000)
+    with pytest.raises(MediaLimit, match=r"is longer than 4 s; cut it, or raise limits.duration_s"):
+        open_video(path, MediaLimits(duration_s=4))
+    with pytest.raises(MediaLimit, match=r"makes 5 clips, the limit is 3; cut it, or raise window_s or limits.clips"):
+        open_video(path, MediaLimits(clips=3), window_s=1.5, overlap_s=0.5)
+    with pytest.raises(MediaLimit, match=rf"frames of {WIDTH} x {HEIGHT} px, the limit is 1000 px"):
+        open_video(path, MediaLimits(pixels=1000))
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(-1, 2), (3, 2), (5.2, 6), (float("nan"), 2)])
+def test_a_stretch_that_is_not_there(shelf, start_s, end_s):
+    file = open_video(shelf("one_key.mp4", keyframes_every=1000))
+    with pytest.raises(InvalidInput, match=r"one_key.mp4: .* is no stretch of a video of 5 s"):
+        file.clip(start_s, end_s)
+
+
+def test_a_playlist_dressed_as_a_video_opens_nothing(tmp_path):
+    # the first bytes of MPEG-PS, then a playlist: FFmpeg's own choice of reader would follow it
+    secret = make_video(tmp_path / "secret.mp4")
+    for text in (f"#EXTM3U\n#EXTINF:5,\n{secret}\n", f"ffconcat version 1.0\nfile {secret}\n"):
+        path = tmp_path / "film.mpg"
+        path.write_bytes(b"\x00\x00\x01\xba" + text.encode())
+        with pytest.raises(UnreadableMedia, match=r"film.mpg"):
+            open_video(path)
+
+
+def test_frames_are_rgb_pictures(shelf):
+    frames = open_video(shelf("ten_bits.mkv", pixel_format="yuv420p10le")).item(0).frames
+    assert all(isinstance(frame, Image.Image) and frame.mode == "RGB" for frame in frames)
