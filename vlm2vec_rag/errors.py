@@ -14,6 +14,7 @@ VlmRagError                catch this one
 │   ├── CollectionNotFound there is no collection at this place       (also a LookupError)
 │   ├── CollectionLocked   another process has it open
 │   └── FingerprintMismatch  it was built with another model or setting (also a ValueError)
+├── ChatError              a chat model failed or took too long
 └── MissingExtra           an optional dependency is not installed    (also an ImportError)
 
 Every message says what was got, what was expected and what to do next.
@@ -74,6 +75,10 @@ class CollectionLocked(CollectionError):
 
 class FingerprintMismatch(CollectionError, ValueError):
     """The collection was built with another model or setting."""
+
+
+class ChatError(VlmRagError):
+    """A chat model failed, or took too long. The conversation can go on."""
 
 
 class MissingExtra(VlmRagError, ImportError):

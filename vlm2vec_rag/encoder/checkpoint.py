@@ -150,7 +150,7 @@ def load_base(folder: Path) -> Qwen2VLModel:
 
     from vlm2vec_rag.encoder.forward import PatchProjection
 
-    with _no_progress_bar():
+    with no_progress_bar():
         model, report = Qwen2VLModel.from_pretrained(
             folder,
             dtype="auto",
@@ -172,7 +172,7 @@ def load_base(folder: Path) -> Qwen2VLModel:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Keep transformers from drawing a bar over ours, and leave its setting as it was."""
     from transformers.utils import logging as transformers_logging
 
