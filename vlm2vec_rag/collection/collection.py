@@ -138,8 +138,11 @@ class Collection:
 
     def delete(self, points: Iterable[str] | Filter | models.Filter) -> None:
         """Delete the points with these ids, or all that pass the filter; ids that are not there are no error."""
+        selected = self._selector(points)
+        if isinstance(selected, models.PointIdsList) and not selected.points:
+            return  # a server refuses an empty list
         with self._engine.errors("delete points"):
-            self.client.delete(self.name, points_selector=self._selector(points), wait=True)
+            self.client.delete(self.name, points_selector=selected, wait=True)
 
     def set_payload(self, points: Iterable[str] | Filter, fields: Mapping[str, Any]) -> None:
         """Set payload fields of these points and keep the others.
