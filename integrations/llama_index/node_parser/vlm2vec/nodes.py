@@ -99,17 +99,11 @@ def to_media_node(node: BaseNode, pictures: Pictures | None = None) -> BaseNode:
     if isinstance(node, MediaNode):
         media = node
     else:
-        metadata = dict(node.metadata)
-        place = str(metadata["place"])
-        media = MediaNode(
-            id_=file_payload("", metadata).id,
-            text=node.get_content(metadata_mode=MetadataMode.NONE),
-            embedding=node.embedding,
-            extra_info=metadata,
-            excluded_embed_metadata_keys=node.excluded_embed_metadata_keys,
-            excluded_llm_metadata_keys=node.excluded_llm_metadata_keys,
-            relationships=node.relationships or _source(place),
-        )
+        fields = {name: getattr(node, name) for name in TextNode.model_fields if hasattr(node, name)}
+        fields["id_"] = file_payload("", node.metadata).id
+        fields["metadata"] = dict(node.metadata)
+        fields["relationships"] = node.relationships or _source(str(node.metadata["place"]))
+        media = MediaNode(**fields)
     if pictures is not None:
         media._pictures = pictures
     return media

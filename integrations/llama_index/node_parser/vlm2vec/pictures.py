@@ -8,10 +8,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llama_index.core.base.llms.types import ImageBlock
+from llama_index.core.base.llms.types import ImageBlock, TextBlock
 
 from vlm2vec_rag.collection.points import Payload
-from vlm2vec_rag.errors import InvalidInput, MediaError
+from vlm2vec_rag.errors import InvalidInput, VlmRagError
 from vlm2vec_rag.items import Hit
 from vlm2vec_rag.pixels import MAX_PIXELS
 
@@ -42,10 +42,10 @@ class Pictures:
             raise InvalidInput(f"{self} shows nothing; expected max_pixels and frames of 1 or more")
 
 
-def picture_blocks(payload: Payload, pictures: Pictures) -> list[ImageBlock]:
+def picture_blocks(payload: Payload, pictures: Pictures) -> list[ImageBlock | TextBlock]:
     """What there is to see of an item, as JPEG blocks; none for a text.
 
-    A file that is gone or broken since it was indexed is reported in the log, and the answer is made without it.
+    A file that is gone or broken since it was indexed is reported in the log, and the model is told that it sees none.
     """
     from vlm2vec_rag.retrieval import pictures as pictures_of
 
@@ -64,10 +64,10 @@ def picture_blocks(payload: Payload, pictures: Pictures) -> list[ImageBlock]:
     share = pictures.frames if payload.kind == "clip" else 1
     try:
         shown = pictures_of(hit, _reader(), max_pixels=pictures.max_pixels // share, frames=pictures.frames)
-    except MediaError as error:
+    except VlmRagError as error:
         logger.warning("%s is not shown to the model: %s", payload.place, error)
-        return []
-    blocks = []
+        return [TextBlock(text=f"(the {payload.kind} itself cannot be shown)")]
+    blocks: list[ImageBlock | TextBlock] = []
     for picture in shown:
         file = io.BytesIO()
         picture.convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)

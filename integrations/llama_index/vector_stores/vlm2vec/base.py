@@ -138,7 +138,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
             equals(f"metadata.{FRAMEWORK_FIELD}.ref_doc_id", ref_doc_id),
         ]
         at_place = models.Filter(must=[equals("source", source), equals("fragment", fragment)])
-        self._delete(models.Filter(should=[*of_document, at_place] if source else of_document))
+        self._collection.delete(models.Filter(should=[*of_document, at_place] if source else of_document))
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """`delete` in a thread; the event loop stays free."""
@@ -154,10 +154,8 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         """
         if node_ids is None and filters is None:
             raise InvalidInput("neither node_ids nor filters are given; use clear() to delete all nodes")
-        if node_ids is not None and filters is None:
-            self._collection.delete([point_id_of(each) for each in node_ids])
-        else:
-            self._delete(_among(condition(filters), node_ids))
+        if wanted := _among(condition(filters), node_ids):
+            self._collection.delete(wanted)
 
     async def adelete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
@@ -219,9 +217,6 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """`query` in a thread; the event loop stays free."""
         return await asyncio.to_thread(self.query, query, **kwargs)
-
-    def _delete(self, wanted: models.Filter | None) -> None:
-        self._collection.delete([point.id for point in self._collection.scroll(wanted)])
 
 
 def _node(point: Point) -> BaseNode:

@@ -1,0 +1,209 @@
+"""`VLM2VecVectorStore`: what goes in comes back, filters mean what they say, and what does not fit is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core.schema import IndexNode, Node, NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+)
+from llama_index.core.vector_stores.types import VectorStoreQueryMode
+from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
+from llama_index.node_parser.vlm2vec import MediaNode
+from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
+
+from vlm2vec_rag.collection import open_collection
+from vlm2vec_rag.errors import CollectionNotFound, EmptyInput, FingerprintMismatch, InvalidInput
+from vlm2vec_rag.fingerprint import Fingerprint
+
+
+@pytest.fixture
+def filled(store: VLM2VecVectorStore, nodes: list[Any]) -> VLM2VecVectorStore:
+    """The store of each engine with the folder's items and the text about an apple, and nothing else."""
+    store.clear()
+    store.add(nodes)
+    return store
+
+
+def where(key: str, value: Any, operator: FilterOperator = FilterOperator.EQ) -> MetadataFilters:
+    return MetadataFilters(filters=[MetadataFilter(key=key, value=value, operator=operator)])
+
+
+def names(found: list[Any]) -> list[str]:
+    return sorted(node.metadata.get("place", node.node_id).rpartition("/")[2] for node in found)
+
+
+def test_nodes_of_files_come_back_as_they_went_in(filled: VLM2VecVectorStore, nodes: list[Any]) -> None:
+    for node in nodes:
+        [back] = filled.get_nodes([node.node_id])
+        assert type(back) is type(node)
+        unwritten = {"file_hash", "file_points", "modified_at", "times_s"}
+        assert back.metadata == {name: value for name, value in node.metadata.items() if name not in unwritten}
+        assert back.get_content() == node.get_content()
+        assert back.ref_doc_id == node.ref_doc_id
+        assert back.embedding == pytest.approx(node.embedding, abs=1e-6)
+    assert filled.collection.sources()[nodes[0].metadata["source"]].is_complete
+
+
+def test_other_nodes_come_back_whole(filled: VLM2VecVectorStore, nodes: list[Any]) -> None:
+    vector = nodes[0].embedding
+    source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc 1")}
+    given = [
+        TextNode(id_="plain", text="plain", embedding=vector),
+        TextNode(
+            id_="full",
+            text="full",
+            metadata={"source": "mine", "page": 3, "tags": ["a", "b"], "kind": "of blue"},
+            relationships=source,
+            excluded_llm_metadata_keys=["tags"],
+            start_char_idx=5,
+            embedding=vector,
+        ),
+        IndexNode(id_="index", text="index", index_id="table 7", embedding=vector),
+        Node(id_="node", text_resource={"text": "node"}, embedding=vector),
+    ]
+    assert filled.add(given) == ["plain", "full", "index", "node"]
+    back = {node.node_id: node for node in filled.get_nodes([node.node_id for node in given])}
+    for node in given:
+        told = back[node.node_id].to_dict()
+        assert told.pop("embedding") == pytest.approx(vector, abs=1e-6)
+        assert told == {name: value for name, value in node.to_dict().items() if name != "embedding"}
+        assert type(back[node.node_id]) is type(node)
+
+
+def test_writing_twice_replaces(filled: VLM2VecVectorStore, nodes: list[Any]) -> None:
+    filled.add(nodes)
+    assert filled.collection.count() == len(nodes)
+
+
+FILTERS = [
+    (where("kind", "page"), ["report.pdf#page=1", "report.pdf#page=2"]),
+    (where("kind", ["image", "clip"], FilterOperator.IN), ["blue.png", "red.png", "talk.mp4#t=0,3"]),
+    (where("kind", "page", FilterOperator.NE), ["apple", "blue.png", "note.md#char=0,31", "red.png", "talk.mp4#t=0,3"]),
+    (where("page", 1, FilterOperator.GT), ["report.pdf#page=2"]),
+    (where("page", 1, FilterOperator.LTE), ["report.pdf#page=1"]),
+    (where("author", "Ada"), ["apple"]),
+    (where("start_s", 0.0), ["talk.mp4#t=0,3"]),
+    (
+        where("page", None, FilterOperator.IS_EMPTY),
+        ["apple", "blue.png", "note.md#char=0,31", "red.png", "talk.mp4#t=0,3"],
+    ),
+    (
+        MetadataFilters(
+            filters=[where("kind", "page"), where("author", "Ada")],
+            condition=FilterCondition.OR,
+        ),
+        ["apple", "report.pdf#page=1", "report.pdf#page=2"],
+    ),
+    (
+        MetadataFilters(filters=[*where("kind", "page").filters, *where("page", 2).filters]),
+        ["report.pdf#page=2"],
+    ),
+    (
+        MetadataFilters(filters=[where("kind", ["page", "text"], FilterOperator.IN)], condition=FilterCondition.NOT),
+        ["blue.png", "red.png", "talk.mp4#t=0,3"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("filters", "expected"), FILTERS)
+def test_a_filter_lets_pass_what_it_says(
+    filled: VLM2VecVectorStore, nodes: list[Any], filters: MetadataFilters, expected: list[str]
+) -> None:
+    apple = next(node.node_id for node in nodes if "author" in node.metadata)
+    wanted = [apple if each == "apple" else each for each in expected]
+    assert names(filled.get_nodes(filters=filters)) == sorted(wanted)
+    query = VectorStoreQuery(query_embedding=nodes[0].embedding, similarity_top_k=10, filters=filters)
+    assert names(filled.query(query).nodes) == sorted(wanted)  # type: ignore[arg-type]
+
+
+def test_a_file_is_filtered_by_its_path(filled: VLM2VecVectorStore, media: Path) -> None:
+    for key in ("source", "file_path"):
+        assert names(filled.get_nodes(filters=where(key, str(media / "red.png")))) == ["red.png"]
+    for key in ("file_name", "place"):
+        with pytest.raises(InvalidInput, match="filter by 'source'"):
+            filled.get_nodes(filters=where(key, "red.png"))
+    with pytest.raises(InvalidInput, match="text_match_insensitive"):
+        filled.get_nodes(filters=where("title", "a", FilterOperator.TEXT_MATCH_INSENSITIVE))
+
+
+def test_documents_and_nodes_are_deleted_by_every_name_they_have(
+    filled: VLM2VecVectorStore, nodes: list[Any], media: Path
+) -> None:
+    pages = [node for node in nodes if node.metadata.get("kind") == "page"]
+    filled.delete(pages[1].ref_doc_id)  # a place
+    assert names(filled.get_nodes(filters=where("kind", "page"))) == ["report.pdf#page=1"]
+    filled.delete("apple")  # a document of another reader
+    filled.delete(str(media / "talk.mp4"))  # a file
+    filled.delete("no such document")
+    filled.delete_nodes([])
+    filled.collection.delete([])
+    assert filled.collection.count() == 4
+    filled.delete_nodes([pages[0].node_id])
+    filled.delete_nodes(filters=where("kind", "image"))
+    assert names(filled.get_nodes()) == ["note.md#char=0,31"]
+    with pytest.raises(InvalidInput, match="clear"):
+        filled.delete_nodes()
+    filled.clear()
+    assert filled.get_nodes() == []
+
+
+async def test_it_awaits_everything(filled: VLM2VecVectorStore, nodes: list[Any]) -> None:
+    await filled.adelete_nodes([nodes[0].node_id])
+    await filled.async_add(nodes[:1])
+    assert len(await filled.aget_nodes()) == len(nodes)
+    query = VectorStoreQuery(query_embedding=nodes[0].embedding, similarity_top_k=1)
+    assert (await filled.aquery(query)).ids == [nodes[0].node_id]
+    await filled.adelete(nodes[0].ref_doc_id)
+    await filled.aclear()
+    assert filled.collection.count() == 0
+
+
+def test_a_query_can_be_limited_to_nodes_and_documents(
+    filled: VLM2VecVectorStore, nodes: list[Any], media: Path
+) -> None:
+    one = VectorStoreQuery(query_embedding=nodes[0].embedding, similarity_top_k=9, node_ids=[nodes[3].node_id])
+    assert filled.query(one).ids == [nodes[3].node_id]
+    named = VectorStoreQuery(
+        query_embedding=nodes[0].embedding, similarity_top_k=9, doc_ids=["apple", str(media / "red.png")]
+    )
+    assert len(filled.query(named).ids or []) == 2
+
+
+def test_what_a_store_cannot_do_is_said(filled: VLM2VecVectorStore) -> None:
+    with pytest.raises(InvalidInput, match="'mmr' is not supported; expected one of default, sparse"):
+        filled.query(VectorStoreQuery(query_embedding=[1.0], mode=VectorStoreQueryMode.MMR))
+    with pytest.raises(EmptyInput, match="needs a vector"):
+        filled.query(VectorStoreQuery(query_str="words alone"))
+    with pytest.raises(InvalidInput, match="n1 has no embedding"):
+        filled.add([TextNode(id_="n1", text="a")])
+    with pytest.raises(InvalidInput, match=r"shape \(2,\)"):
+        filled.add([TextNode(id_="n1", text="a", embedding=[1.0, 0.0])])
+
+
+def test_a_missing_collection_or_one_of_another_model_is_refused(embed_model: VLM2VecEmbedding, tmp_path: Path) -> None:
+    with pytest.raises(CollectionNotFound, match="index something first"):
+        VLM2VecVectorStore.open(tmp_path / "gone")
+    with pytest.raises(CollectionNotFound, match="photos"):
+        VLM2VecVectorStore.open(":memory:", embed_model, name="photos", create=False)
+    there = tmp_path / "other"
+    open_collection(there, fingerprint=Fingerprint(model="another/model", weights="w", dim=8)).close()
+    with pytest.raises(FingerprintMismatch, match="another/model"):
+        VLM2VecVectorStore.open(there, embed_model)
+
+
+def test_a_media_node_of_another_store_is_known_again(nodes: list[Any]) -> None:
+    from llama_index.node_parser.vlm2vec.nodes import to_media_node
+
+    plain = TextNode.from_dict(nodes[0].to_dict())
+    assert type(plain) is TextNode
+    again = to_media_node(plain)
+    assert isinstance(again, MediaNode)
+    assert again.to_dict() == nodes[0].to_dict()
