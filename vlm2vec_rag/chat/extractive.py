@@ -21,8 +21,8 @@ def extract(question: str, hits: Sequence[Hit]) -> Iterator[str]:
         question: Decides which stretch of each text is quoted.
         hits: Best first; number n cites `hits[n - 1]`.
     """
-    yield NOTICE + "\n"
+    yield NOTICE
     for number, hit in enumerate(hits[:MOST], start=1):
         words = hit.snippet(QUOTE_CHARS, question)
         said = f"“{words}”" if words else hit.title or f"{_WITHOUT_WORDS[hit.kind]} without words to quote"
-        yield f"\n{said} [{number}]\n"
+        yield f"\n\n{said} [{number}]"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import demo, evaluate, index, manage, search
+from vlm2vec_rag.cli import ask, demo, evaluate, index, manage, search, serve
 from vlm2vec_rag.cli.console import complain
 from vlm2vec_rag.errors import VlmRagError
 
@@ -22,11 +22,13 @@ app = typer.Typer(
 )
 app.command("index")(index.index_command)
 app.command("search")(search.search_command)
+app.command("ask")(ask.ask_command)
 app.command("list")(manage.list_command)
 app.command("remove")(manage.remove_command)
 app.command("info")(manage.info_command)
 app.command("reindex")(index.reindex_command)
 app.command("demo")(demo.demo_command)
+app.command("serve")(serve.serve_command)
 app.command("eval")(evaluate.eval_command)
 
 

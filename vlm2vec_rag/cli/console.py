@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,11 @@ def complain(text: str) -> None:
     err.print(f"[bold red]error:[/bold red] {escape(text)}")
 
 
+def printable(text: str) -> str:
+    """Words of a file or a model without control characters, which could move the cursor or rename the window."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+
+
 def short(path: str) -> str:
     """A path as seen from here, where that is shorter."""
     try:
@@ -52,7 +58,7 @@ def print_hits(hits: Iterable[Hit], question: str = "") -> None:
         label = f" (p. {hit.label})" if hit.label and hit.label != str(hit.page) else ""
         place = f"[bold]{escape(short(source))}[/bold]{escape(mark + fragment)}{escape(label)}"
         out.print(f"[dim]{rank}[/dim]  [cyan]{hit.score:7.3f}[/cyan]  {place}")
-        words = hit.snippet(max(60, out.width - 12), question) or hit.title
+        words = printable(hit.snippet(max(60, out.width - 12), question) or hit.title)
         for line in (escape(words), escape(short(hit.thumbnail)) if hit.thumbnail else ""):
             if line:
                 out.print(f"            [dim]{line}[/dim]" if line != escape(words) else f"            {line}")
