@@ -44,9 +44,8 @@ class EmbeddedEngine(Engine):
         return self._edge.optimize(name, wait=wait)
 
     def size_bytes(self, name: str) -> int:
-        files = (each for each in self._edge.path_of(name).rglob("*") if each.is_file())
-        # blocks, not lengths: the engine's log files are long and mostly empty
-        return sum(getattr(stat, "st_blocks", 0) * 512 or stat.st_size for stat in map(Path.stat, files))
+        walk = os.walk(self._edge.path_of(name))
+        return sum(_disk_bytes(Path(folder, file)) for folder, _, files in walk for file in files)
 
     def close(self) -> None:
         with _guard:
@@ -54,3 +53,12 @@ class EmbeddedEngine(Engine):
             users.discard(self)
             if not users:
                 self._edge.close()
+
+
+def _disk_bytes(file: Path) -> int:
+    """What a file takes on disk: the engine's log files are long and mostly empty, so their length says little."""
+    try:
+        stat = file.stat()
+    except FileNotFoundError:  # an index being built moves files about
+        return 0
+    return stat.st_blocks * 512 if hasattr(stat, "st_blocks") else stat.st_size

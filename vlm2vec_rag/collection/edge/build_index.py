@@ -4,13 +4,16 @@ It runs as a file of its own, imports nothing but the engine, and ends with 0 wh
 engine holds the interpreter lock while it builds, so this cannot share a process with a search.
 """
 
+import ctypes
 import os
+import signal
 import sys
 
 import qdrant_edge
 
 
-def main(shard_path: str) -> None:
+def main(shard_path: str, parent: int) -> None:
+    end_with(parent)
     if hasattr(os, "nice"):
         os.nice(10)  # searches go first
     shard = qdrant_edge.EdgeShard.load(shard_path)
@@ -19,5 +22,14 @@ def main(shard_path: str) -> None:
     shard.close()
 
 
+def end_with(parent: int) -> None:
+    """Have Linux end this process when its parent dies, however it dies: no one would open what it makes."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1  # linux/prctl.h
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before that
+            sys.exit("the parent process is gone")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -21,8 +21,8 @@ PROGRAM = Path(__file__).with_name("build_index.py")
 class Build:
     """Building the index of the shard copied to `path`; starts at once, and goes on in the background.
 
-    If this process dies meanwhile, the child finishes a copy that nobody opens; the next one to open the folder
-    removes it.
+    If this process dies meanwhile, so does the child on Linux; elsewhere it finishes a copy that nobody opens. The next
+    process to open the folder removes it.
     """
 
     def __init__(
@@ -41,16 +41,8 @@ class Build:
         self._is_cancelled = False
         self._on_success = on_success
         self._on_end = on_end
-        # the child must find the engine where this process found it, wherever that was
-        paths = os.pathsep.join(each for each in sys.path if each)
-        self._child = subprocess.Popen(  # noqa: S603  our own interpreter and our own file
-            [sys.executable, str(PROGRAM), str(path)],
-            env={**os.environ, "PYTHONPATH": paths},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._child: subprocess.Popen[str] | None = None
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"index-of-{path.parent.name}", daemon=True)
         self._thread.start()
 
@@ -66,18 +58,21 @@ class Build:
 
     def cancel(self) -> None:
         """Give up, and wait until nothing touches the copy any more."""
-        self._is_cancelled = True
-        self._child.kill()
+        with self._starting:
+            self._is_cancelled = True
+            if self._child is not None:
+                self._child.kill()
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            _, complaint = self._child.communicate()
+            child = self._start()
+            _, complaint = child.communicate()
             if self._is_cancelled:
                 raise CollectionError("the collection was closed")
-            if self._child.returncode != 0:
+            if child.returncode != 0:
                 last = complaint.strip().splitlines()[-1:] or ["it said nothing"]
-                raise CollectionError(f"the building process ended with {self._child.returncode}: {last[0]}")
+                raise CollectionError(f"the building process ended with {child.returncode}: {last[0]}")
             self._on_success(self)
         except Exception as error:
             self.error = error
@@ -85,3 +80,20 @@ class Build:
                 logger.warning("the search index of %s was not built: %s", self.path.parent, error)
         finally:
             self._on_end(self)
+
+    def _start(self) -> subprocess.Popen[str]:
+        """Start the child, from the thread that outlives it: Linux ends a child with the thread that started it."""
+        # the child must find the engine where this process found it, wherever that was
+        paths = os.pathsep.join(each for each in sys.path if each)
+        with self._starting:
+            if self._is_cancelled:
+                raise CollectionError("the collection was closed")
+            self._child = subprocess.Popen(  # noqa: S603  our own interpreter and our own file
+                [sys.executable, str(PROGRAM), str(self.path), str(os.getpid())],
+                env={**os.environ, "PYTHONPATH": paths},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            return self._child

@@ -13,9 +13,10 @@ from typing import Any
 import qdrant_edge as edge
 from qdrant_client import models
 
+from vlm2vec_rag.collection.edge import config as engine_config
 from vlm2vec_rag.collection.edge.building import Build
 from vlm2vec_rag.collection.edge.checks import VectorRules
-from vlm2vec_rag.collection.edge.config import INDEXING_THRESHOLD_KB, dense_params, edge_config
+from vlm2vec_rag.collection.edge.config import dense_params, edge_config
 from vlm2vec_rag.collection.edge.folder import Description, new_shard_name
 from vlm2vec_rag.errors import CollectionError
 
@@ -146,14 +147,15 @@ class Shard:
     def _is_worth_building(self) -> bool:
         widths = [each.size for each in dense_params(self.config).values()]
         # compared in the engine's own measure: what lies below its threshold it would leave as it is
-        return bool(widths) and self._pending * max(widths) * 4 >= INDEXING_THRESHOLD_KB * 1024
+        return bool(widths) and self._pending * max(widths) * 4 >= engine_config.INDEXING_THRESHOLD_KB * 1024
 
     def _start_building(self) -> Build:
         """Copy the shard and let a child process build; writes wait for the copy only."""
         self.flush()
         name = new_shard_name()
-        # without the log: what was flushed is in the segments, and the copy starts a log of its own
-        shutil.copytree(self.folder / self._description.shard, self.folder / name, ignore=shutil.ignore_patterns("wal"))
+        # with its log, though all of it is flushed: it numbers the writes, and the engine takes a write whose number is
+        # not above that of the point it changes for an old one, and drops it
+        shutil.copytree(self.folder / self._description.shard, self.folder / name)
         return Build(self.folder / name, pending=self._pending, on_success=self._adopt, on_end=self._end_building)
 
     def _adopt(self, build: Build) -> None:
