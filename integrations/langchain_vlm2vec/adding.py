@@ -18,7 +18,8 @@ from vlm2vec_rag.errors import InvalidInput
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
-    from vlm2vec_rag.media import MediaLimits, MediaReader
+    from vlm2vec_rag.collection.awaited import AwaitedCollection
+    from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
     from vlm2vec_rag.thumbnails import Thumbnails
 
 Uris: TypeAlias = "Sequence[str | os.PathLike[str]]"
@@ -34,6 +35,7 @@ class AddingStore(VectorStore):
     collection: Collection
     limits: MediaLimits | None
     thumbnails: Thumbnails | None
+    _awaited: AwaitedCollection
     _embedding: Embeddings | None
 
     def add_documents(self, documents: Iterable[Document], *, ids: Ids = None, **kwargs: Any) -> list[str]:
@@ -123,11 +125,13 @@ class AddingStore(VectorStore):
         ids: list[str] = []
         with self._media() as media:
             for batch in batches(entries(EntryReader(media)), batch_size):
-                vectors = self._known(batch)
+                hashes = [each.payload.content_hash for each in batch]
+                vectors: dict[str, Any] = dict(self.collection.vectors_by_content(hashes))
                 if self._embedding is not None and (new := new_items(batch, vectors)):
                     made = encoding.encode_items(self._embedding, list(new.values()))
                     vectors |= zip(new, made, strict=True)
-                self._store(batch, vectors)
+                self.collection.upsert(points_of(batch, vectors))
+                self._keep_thumbnails(batch)
                 ids += [each.document_id for each in batch]
         return ids
 
@@ -136,17 +140,25 @@ class AddingStore(VectorStore):
         with await asyncio.to_thread(self._media) as media:
             reading = batches(entries(EntryReader(media)), batch_size)
             while batch := await asyncio.to_thread(next, reading, None):
-                vectors = await asyncio.to_thread(self._known, batch)
+                hashes = [each.payload.content_hash for each in batch]
+                vectors: dict[str, Any] = dict(await self._awaited.vectors_by_content(hashes))
                 if self._embedding is not None and (new := new_items(batch, vectors)):
                     made = await encoding.aencode_items(self._embedding, list(new.values()))
                     vectors |= zip(new, made, strict=True)
-                await asyncio.to_thread(self._store, batch, vectors)
+                await self._awaited.upsert(points_of(batch, vectors))
+                await asyncio.to_thread(self._keep_thumbnails, batch)
                 ids += [each.document_id for each in batch]
         return ids
 
-    def _media(self) -> MediaReader:
+    def media_settings(self) -> MediaSettings:
+        """How this collection's files become items: as recorded in it, or by default, and recorded from now on.
+
+        With these, `MediaLoader` gives documents the ids under which the command line knows the same pages and clips.
+
+        Raises:
+            InvalidInput: The collection holds vectors, and the store has no embeddings to make more.
+        """
         from vlm2vec_rag.indexing import settle_media
-        from vlm2vec_rag.media import MediaLimits, MediaReader
 
         if self._embedding is None and self.collection.dim:
             raise InvalidInput(
@@ -154,13 +166,14 @@ class AddingStore(VectorStore):
                 "store has no embeddings; open it with those it was built with to add to it"
             )
         encoder = self._embedding.load() if isinstance(self._embedding, VLM2VecEmbeddings) else None
-        return MediaReader(settle_media(self.collection, encoder, None), self.limits or MediaLimits())
+        return settle_media(self.collection, encoder, None)
 
-    def _known(self, batch: Sequence[Entry]) -> dict[str, Any]:
-        return dict(self.collection.vectors_by_content(each.payload.content_hash for each in batch))
+    def _media(self) -> MediaReader:
+        from vlm2vec_rag.media import MediaLimits, MediaReader
 
-    def _store(self, batch: Sequence[Entry], vectors: Mapping[str, Any]) -> None:
-        self.collection.upsert(points_of(batch, vectors))
+        return MediaReader(self.media_settings(), self.limits or MediaLimits())
+
+    def _keep_thumbnails(self, batch: Sequence[Entry]) -> None:
         if self.thumbnails:
             for each in batch:
                 self.thumbnails.keep(each.item)

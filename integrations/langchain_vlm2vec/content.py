@@ -44,7 +44,7 @@ def documents_to_content_blocks(
 
     Each document gives a text block with its number, place and quoted text, then its pictures: the page, the image,
     or some frames of the clip, read again from the file. A picture that cannot be had, because its file is gone or
-    `max_images` are there already, is said so in a text block.
+    `max_images` are shown already, is said so in a text block.
 
     Args:
         documents: As a retriever or vector store gives them.
@@ -75,7 +75,7 @@ def documents_to_content_blocks(
             if hit is None:
                 continue
             if not left:
-                blocks.append(create_text_block(f"[{number}] is not shown: {max_images} pictures are there already"))
+                blocks.append(create_text_block(f"[{number}] is not shown: the limit is {max_images} pictures"))
                 continue
             try:
                 shown = list(_pictures(hit, reader, max_pixels, min(frames, left)))

@@ -3,7 +3,7 @@
 # ruff: noqa: A002  `filter` is what every retrieval library calls it
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -15,14 +15,16 @@ from langchain_vlm2vec.questions import Picture, Video
 from langchain_vlm2vec.searching import document_of
 from langchain_vlm2vec.vectorstore import VLM2VecVectorStore
 from vlm2vec_rag.collection import Found
-from vlm2vec_rag.collection.searching import Mode
+
+Mode: TypeAlias = Literal["fused", "dense", "bm25"]
 
 
 class VLM2VecRetriever(BaseRetriever):
     """Finds pages, pictures, clips and texts in a vector store.
 
-    Each document's metadata says how well it matched: `score`, and `dense_score` and `bm25_score` where that side of
-    the search found it. Callbacks see the retrieval, and below it the embedding of the question.
+    Each document's metadata says where it is (`source`, `place`), what it is (`kind`), and how well it matched:
+    `score`, and `dense_score` and `bm25_score` where that side of the search found it. Callbacks see the retrieval,
+    and below it the embedding of the question.
 
     >>> retriever = VLM2VecRetriever(vectorstore=store, k=5, filter={"kind": "page"})
     >>> retriever.invoke("where is the falling line explained?")
@@ -86,8 +88,14 @@ class VLM2VecRetriever(BaseRetriever):
 
 
 def _hit(found: Found) -> Document:
-    """A document that says how well it matched."""
-    document = document_of(found.id, found.payload)
+    """A document that can be cited, and says how well it matched."""
+    payload = found.payload
+    document = document_of(found.id, payload)
+    cited = {"source": payload.source, "kind": payload.kind, "place": payload.place}
     scores = {"score": found.score, "dense_score": found.dense_score, "bm25_score": found.bm25_score}
-    document.metadata |= {name: score for name, score in scores.items() if score is not None}
+    document.metadata = {
+        **cited,
+        **document.metadata,
+        **{name: score for name, score in scores.items() if score is not None},
+    }
     return document

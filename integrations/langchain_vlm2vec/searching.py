@@ -19,7 +19,7 @@ from langchain_vlm2vec import encoding, filters
 from langchain_vlm2vec.embeddings import VLM2VecEmbeddings
 from langchain_vlm2vec.filters import Wanted
 from langchain_vlm2vec.questions import Picture, Video, build_query
-from vlm2vec_rag.collection import Found, Payload
+from vlm2vec_rag.collection import Found, Payload, Point
 from vlm2vec_rag.documents import metadata_of
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Query
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from vlm2vec_rag.collection import Collection
+    from vlm2vec_rag.collection.awaited import AwaitedCollection
     from vlm2vec_rag.collection.searching import Mode
     from vlm2vec_rag.media import MediaLimits, MediaReader
 
@@ -42,6 +43,7 @@ class SearchingStore(VectorStore):
     collection: Collection
     mode: Mode
     limits: MediaLimits | None
+    _awaited: AwaitedCollection
     _embedding: Embeddings | None
 
     def similarity_search(
@@ -82,14 +84,14 @@ class SearchingStore(VectorStore):
     ) -> list[Document]:
         """What is nearest to a vector of one's own."""
         _refuse(kwargs)
-        return _documents(self._nearest(embedding, k, filter))
+        return _documents(self._search(embedding, "", "dense", k, filter))
 
     async def asimilarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Wanted = None, **kwargs: Any
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
         _refuse(kwargs)
-        return _documents(await asyncio.to_thread(self._nearest, embedding, k, filter))
+        return _documents(await self._asearch(embedding, "", "dense", k, filter))
 
     def similarity_search_by_image(
         self, image: Picture, k: int = 4, filter: Wanted = None, *, text: str = ""
@@ -160,7 +162,7 @@ class SearchingStore(VectorStore):
         """`max_marginal_relevance_search`, awaited."""
         _refuse(kwargs)
         vector = await self._avector(self._query(query), filter)
-        return await asyncio.to_thread(self._diverse, vector, k, fetch_k, lambda_mult, filter)
+        return await self._adiverse(vector, k, fetch_k, lambda_mult, filter)
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -186,7 +188,7 @@ class SearchingStore(VectorStore):
     ) -> list[Document]:
         """`max_marginal_relevance_search_by_vector`, awaited."""
         _refuse(kwargs)
-        return await asyncio.to_thread(self._diverse, embedding, k, fetch_k, lambda_mult, filter)
+        return await self._adiverse(embedding, k, fetch_k, lambda_mult, filter)
 
     # relevance scores are those of the vectors: a sum of ranks says nothing of how relevant the best answer is
 
@@ -221,7 +223,7 @@ class SearchingStore(VectorStore):
         """The points that answer a question of words, a picture, a clip, or words about one; best first."""
         query = self._query(text, image, clip)
         chosen = mode or self.mode
-        vector = self._vector(query, filter, callbacks) if self._asks_vectors(chosen) else None
+        vector = self._vector(query, filter, callbacks) if self._asks_vectors(chosen, query) else None
         return self._search(vector, query.text, chosen, k, filter)
 
     async def afind(
@@ -238,8 +240,8 @@ class SearchingStore(VectorStore):
         """`find`, awaited."""
         query = await asyncio.to_thread(self._query, text, image, clip)
         chosen = mode or self.mode
-        vector = await self._avector(query, filter, callbacks) if self._asks_vectors(chosen) else None
-        return await asyncio.to_thread(self._search, vector, query.text, chosen, k, filter)
+        vector = await self._avector(query, filter, callbacks) if self._asks_vectors(chosen, query) else None
+        return await self._asearch(vector, query.text, chosen, k, filter)
 
     def _query(self, text: str, image: Picture | None = None, clip: Video | None = None) -> Query:
         return build_query(text, image, clip, self._question_media)
@@ -253,7 +255,11 @@ class SearchingStore(VectorStore):
             settings = MediaSettings(max_pixels=encoder.max_pixels, frames=encoder.frames)
         return MediaReader(settings, self.limits or MediaLimits())
 
-    def _asks_vectors(self, mode: Mode) -> bool:
+    def _asks_vectors(self, mode: Mode, query: Query) -> bool:
+        if mode == "bm25" and (query.image is not None or query.frames):
+            raise InvalidInput("mode 'bm25' asks by words only, and the question shows a picture or clip")
+        if query.image is not None or query.frames:
+            return True
         return mode == "dense" or (mode == "fused" and self._embedding is not None and self.collection.dim > 0)
 
     def _embeddings_for(self, query: Query) -> Embeddings:
@@ -270,23 +276,38 @@ class SearchingStore(VectorStore):
     def _search(self, vector: ArrayLike | None, text: str, mode: Mode, k: int, filter: Wanted) -> list[Found]:
         return self.collection.search(vector, text or None, mode=mode, limit=k, filter=filters.condition(filter))
 
-    def _nearest(self, vector: ArrayLike, k: int, filter: Wanted) -> list[Found]:
-        return self._search(vector, "", "dense", k, filter)
+    async def _asearch(self, vector: ArrayLike | None, text: str, mode: Mode, k: int, filter: Wanted) -> list[Found]:
+        return await self._awaited.search(vector, text or None, mode=mode, limit=k, filter=filters.condition(filter))
 
     def _diverse(self, vector: ArrayLike, k: int, fetch_k: int, lambda_mult: float, filter: Wanted) -> list[Document]:
-        if not 0 <= lambda_mult <= 1:
-            raise InvalidInput(f"lambda_mult is {lambda_mult}; expected 0 (most different) to 1 (most similar)")
-        near = self._nearest(vector, max(k, fetch_k), filter)
+        near = self._search(vector, "", "dense", max(k, fetch_k), filter)
         points = self.collection.retrieve([each.id for each in near], with_vectors=True)
-        vectors = [point.vector for point in points]
-        query = np.asarray(vector, dtype=np.float32)
-        chosen = maximal_marginal_relevance(query, vectors, lambda_mult=lambda_mult, k=k)  # type: ignore[arg-type]
-        return [document_of(points[at].id, points[at].payload) for at in chosen]
+        return diverse(vector, points, k, lambda_mult)
+
+    async def _adiverse(
+        self, vector: ArrayLike, k: int, fetch_k: int, lambda_mult: float, filter: Wanted
+    ) -> list[Document]:
+        near = await self._asearch(vector, "", "dense", max(k, fetch_k), filter)
+        points = await self._awaited.retrieve([each.id for each in near], with_vectors=True)
+        return diverse(vector, points, k, lambda_mult)
 
 
 def document_of(point_id: str, payload: Payload) -> Document:
     """A point as a document: its id and metadata as they came, or those of its file."""
     return Document(id=payload.document_id or point_id, page_content=payload.text, metadata=metadata_of(payload))
+
+
+def diverse(vector: ArrayLike, points: Sequence[Point], k: int, lambda_mult: float) -> list[Document]:
+    """The `k` points that are near to a vector and far from each other, by maximal marginal relevance.
+
+    Raises:
+        InvalidInput: `lambda_mult` is outside of 0 to 1.
+    """
+    if not 0 <= lambda_mult <= 1:
+        raise InvalidInput(f"lambda_mult is {lambda_mult}; expected 0 (most different) to 1 (most similar)")
+    query, vectors = np.asarray(vector, dtype=np.float32), [each.vector for each in points]
+    chosen = maximal_marginal_relevance(query, vectors, lambda_mult=lambda_mult, k=k)  # type: ignore[arg-type]
+    return [document_of(points[at].id, points[at].payload) for at in chosen]
 
 
 def relevance(cosine: float) -> float:

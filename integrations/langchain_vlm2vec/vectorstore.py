@@ -39,8 +39,8 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
     Documents: a text keeps its id and gets back exactly the metadata it came with. What comes from a file has
     `source`, `kind`, `place`, `page`, `start_s`, `end_s` and the like in its metadata; see `vlm2vec_rag.documents`.
 
-    The async methods never block the event loop: the model and the collection work in threads, other embeddings are
-    awaited.
+    The async methods never block the event loop. On a server their requests are asynchronous themselves; the model,
+    files, and collections in a folder or in memory work in threads; embeddings other than VLM2Vec are awaited.
 
     >>> store = VLM2VecVectorStore.open("./my.vlm2vec", VLM2VecEmbeddings())
     >>> store.add_images(["cats/tom.png"])
@@ -69,7 +69,10 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         Raises:
             FingerprintMismatch: The embeddings are not those the collection was built with.
         """
+        from vlm2vec_rag.collection.awaited import AwaitedCollection
+
         self.collection = collection
+        self._awaited = AwaitedCollection(collection)
         self.mode: Mode = mode
         self.limits = limits
         self.thumbnails = thumbnails
@@ -195,26 +198,27 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         """Close the collection; a folder can then be opened by another process."""
         self.collection.close()
 
+    async def aclose(self) -> None:
+        """Close the connections of this event loop, and the collection."""
+        await self._awaited.close()
+        await asyncio.to_thread(self.collection.close)
+
     def delete(self, ids: Sequence[str] | None = None, *, filter: Wanted = None, **kwargs: Any) -> bool:
         """Delete documents by id, or all that pass a filter. Neither one deletes all, as LangChain defines it.
 
         Ids that are not there are no error.
         """
-        if kwargs:
-            raise InvalidInput(f"no such argument: {', '.join(sorted(kwargs))}; expected ids or filter")
-        if ids is not None and filter is not None:
-            raise InvalidInput("both ids and a filter are given; delete by one of them")
-        if ids is None:
-            self.collection.delete(filters.condition(filter) or Filter())
-        elif ids:
-            self.collection.delete([point_id_of(each) for each in ids])
+        selection = _selection(ids, filter, kwargs)
+        if selection != []:
+            self.collection.delete(selection)
         return True
 
     async def adelete(self, ids: Sequence[str] | None = None, *, filter: Wanted = None, **kwargs: Any) -> bool:
         """`delete`, awaited."""
-        return await asyncio.to_thread(self.delete, ids, filter=filter, **kwargs)
-
-    # finding
+        selection = _selection(ids, filter, kwargs)
+        if selection != []:
+            await self._awaited.delete(selection)
+        return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, in the order asked for; ids that are not there are left out."""
@@ -223,4 +227,21 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """`get_by_ids`, awaited."""
-        return await asyncio.to_thread(self.get_by_ids, ids)
+        points = await self._awaited.retrieve([point_id_of(each) for each in ids]) if ids else []
+        return [document_of(each.id, each.payload) for each in points]
+
+
+def _selection(ids: Sequence[str] | None, filter: Wanted, kwargs: dict[str, Any]) -> Any:
+    """What to delete: points by their ids, or a filter; an empty one for all."""
+    if kwargs:
+        raise InvalidInput(f"no such argument: {', '.join(sorted(kwargs))}; expected ids or filter")
+    if ids is not None and filter is not None:
+        raise InvalidInput("both ids and a filter are given; delete by one of them")
+    if isinstance(ids, str):
+        raise InvalidInput(f"ids is the single id {ids!r}; expected a list")
+    if ids is not None:
+        return [point_id_of(each) for each in ids]
+    condition = filters.condition(filter)
+    if filter is not None and (condition is None or condition == Filter()):
+        raise InvalidInput("the filter lets everything pass; call delete() without arguments to delete everything")
+    return condition or Filter()

@@ -13,7 +13,6 @@ from langchain_tests.integration_tests import (
     VectorStoreIntegrationTests,
 )
 from langchain_tests.unit_tests import EmbeddingsUnitTests
-
 from langchain_vlm2vec import VLM2VecEmbeddings, VLM2VecRetriever, VLM2VecVectorStore
 
 

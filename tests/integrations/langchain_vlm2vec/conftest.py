@@ -1,0 +1,68 @@
+"""The tiny model as LangChain embeddings, a folder of every kind of file, and an empty store on every engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_vlm2vec import VLM2VecEmbeddings, VLM2VecVectorStore
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+
+from fake_qdrant import FakeQdrant
+from handmade_media import write_media
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_base: Path, tiny_adapter: Path) -> dict[str, Any]:
+    """Settings of the tiny model, as a user gives them; small pictures, so that it is quick."""
+    return {
+        "model": str(tiny_base),
+        "adapter": str(tiny_adapter),
+        "device": "cpu",
+        "dtype": "float32",
+        "max_pixels": 64 * 28 * 28,
+        "frames": 4,
+    }
+
+
+@pytest.fixture(scope="session")
+def embeddings(tiny: dict[str, Any]) -> VLM2VecEmbeddings:
+    return VLM2VecEmbeddings(**tiny)
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    """Files of one's own: two pages, two pictures, a film of three seconds and a note."""
+    folder = (tmp_path / "media").resolve()
+    folder.mkdir()
+    return write_media(folder)
+
+
+@pytest.fixture(params=["memory", "embedded", "rest"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Each place a collection can be at."""
+    if request.param == "rest":
+        with FakeQdrant() as fake:
+            yield fake.url
+    else:
+        yield ":memory:" if request.param == "memory" else str(tmp_path / "my.vlm2vec")
+
+
+@pytest.fixture
+async def store(location: str, embeddings: VLM2VecEmbeddings) -> Any:
+    """An empty store on each engine."""
+    store = VLM2VecVectorStore.open(location, embeddings)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+def memory_store(embeddings: VLM2VecEmbeddings) -> Iterator[VLM2VecVectorStore]:
+    """An empty store in memory, where the engine makes no difference."""
+    store = VLM2VecVectorStore.open(":memory:", embeddings)
+    yield store
+    store.close()
