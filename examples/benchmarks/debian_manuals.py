@@ -117,8 +117,11 @@ def outline(path: Path) -> list[tuple[str, int, int]]:
     with pypdfium2.PdfDocument(path) as document:
         n_pages = len(document)
         entries = [(bookmark.get_title(), bookmark.get_dest()) for bookmark in document.get_toc(max_depth=50)]
-        starts = [(title, dest.get_index() + 1) for title, dest in entries if dest and dest.get_index() is not None]
-    ends = [start for _, start in starts[1:]] + [n_pages]
+        # each once: the outline of one manual lists its later chapters again below an earlier one
+        starts = dict.fromkeys(
+            (title, dest.get_index() + 1) for title, dest in entries if dest and dest.get_index() is not None
+        )
+    ends = [start for _, start in list(starts)[1:]] + [n_pages]
     # a section goes on until the next one begins, which may be on the same page
     return [(title, first, max(first, end - 1)) for (title, first), end in zip(starts, ends, strict=True)]
 

@@ -109,7 +109,7 @@ def eval_command(
     results = _run(chosen, encoder, settings, workers)
     workers.close()
     if workers.is_first:
-        _write(encoder, settings, results)
+        _write(encoder, settings, results, _title(encoder, adapter))
         raise typer.Exit(0 if all(result.score is not None for result in results) else 1)
 
 
@@ -130,12 +130,11 @@ def _run(chosen: Sequence[Task], encoder: Encoder, settings: RunSettings, worker
         return run(chosen, encoder, settings, workers=workers, on_result=done, on_progress=count)
 
 
-def _write(encoder: Encoder, settings: RunSettings, results: Sequence[TaskResult]) -> None:
+def _write(encoder: Encoder, settings: RunSettings, results: Sequence[TaskResult], title: str) -> None:
     """The leaderboard over all that was ever run with these settings, not just now."""
     from vlm2vec_rag.evaluation.report import write_report
 
     every = earlier_results(settings, encoder)
-    title = _title(encoder)
     write_csv(settings.out / "leaderboard.csv", title, every)
     report, chart = write_report(settings.out, title, every)
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -232,10 +231,9 @@ def _encoder(
     return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels or MAX_PIXELS)
 
 
-def _title(encoder: Encoder) -> str:
-    fingerprint = encoder.fingerprint
-    name = Path(fingerprint.model).name
-    return f"{name} + {fingerprint.adapter[:8]}" if fingerprint.adapter else name
+def _title(encoder: Encoder, adapter: str | None) -> str:
+    name = Path(encoder.fingerprint.model).name
+    return f"{name} + {Path(adapter).name}" if adapter else name
 
 
 def _cache() -> Path:

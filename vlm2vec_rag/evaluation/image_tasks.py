@@ -10,7 +10,7 @@ Source: VLM2Vec `src/data/eval_dataset/image_{cls,qa}_dataset.py`, `image_{i2t,t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ _MARK = "<|image_1|>"  # where the data sets say the picture goes
 def image_to_text(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:
     """Classification, question answering and captions: a picture, with or without words, to a text."""
     collector, picture = Collector(), _Pictures(folder.image_root(task))
+    known = collector.candidates
 
     def take(row: Mapping[str, Any]) -> None:
-        labels = _unique(row["tgt_text"])
+        if not len(row["tgt_text"]):
+            raise InvalidInput("the list of candidates is empty")
+        candidates = {label: known.get(label) or Example(label, label) for label in row["tgt_text"]}
         query = Example("", _query_prompt(task, row, collector), picture(row["qry_img_path"]))
-        candidates = [Example(label, label) for label in labels]
-        collector.add(TaskQuery(query, {labels[0]: 1.0}, tuple(labels)), candidates)
+        _add(collector, query, candidates)
 
     collector.each(folder.rows(task, HubPath.of(task).configs[0]), limit, take)
     return collector.data()
@@ -39,6 +41,7 @@ def image_to_text(task: Task, folder: DataFolder, limit: int | None = None) -> T
 def to_image(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:
     """Retrieval and grounding: a text, a picture, or both, to a picture with or without a caption."""
     collector, picture = Collector(), _Pictures(folder.image_root(task))
+    known = collector.candidates
 
     def take(row: Mapping[str, Any]) -> None:
         paths, captions = list(row["tgt_img_path"]), list(row["tgt_text"])
@@ -51,14 +54,18 @@ def to_image(task: Task, folder: DataFolder, limit: int | None = None) -> TaskDa
         for path, caption in zip(paths, captions, strict=True):
             # the caption is part of the name: in RefCOCO-Matching one picture holds several right objects
             name = f"{path}:{caption.strip(chr(34))}"
-            candidates.setdefault(name, Example(name, _target_prompt(task, row, caption), picture(path)))
+            candidates[name] = known.get(name) or Example(name, _target_prompt(task, row, caption), picture(path))
         visual = picture(row["qry_img_path"]) if _shows_image(task) else None
-        query = Example("", _query_prompt(task, row, collector), visual)
-        names = tuple(candidates)
-        collector.add(TaskQuery(query, {names[0]: 1.0}, names), list(candidates.values()))
+        _add(collector, Example("", _query_prompt(task, row, collector), visual), candidates)
 
     collector.each(folder.rows(task, HubPath.of(task).configs[0]), limit, take)
     return collector.data()
+
+
+def _add(collector: Collector, query: Example, candidates: Mapping[str, Example]) -> None:
+    """Add a query whose first candidate is right; names are shared, for a task's lists hold a million of them."""
+    names = tuple(example.name for example in candidates.values())
+    collector.add(TaskQuery(query, {names[0]: 1.0}, names), list(candidates.values()))
 
 
 def _query_prompt(task: Task, row: Mapping[str, Any], collector: Collector) -> str:
@@ -111,10 +118,3 @@ class _Pictures:
         if not self._is_there[file]:
             raise UnreadableMedia(f"{file} is not there")
         return ImageFile(file)
-
-
-def _unique(texts: Sequence[str]) -> list[str]:
-    unique = list(dict.fromkeys(texts))
-    if not unique:
-        raise InvalidInput("the list of candidates is empty")
-    return unique

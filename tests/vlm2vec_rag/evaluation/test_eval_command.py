@@ -77,6 +77,8 @@ def test_one_s_own_collection_is_measured_from_a_first_set_of_questions(tmp_path
     lines = [json.loads(line) for line in (out / "queries.jsonl").read_text().splitlines()]
     assert len(lines) >= 3
     assert isinstance(refused("--collection", folder, "--make-queries", "--out", out), InvalidInput)  # it may hold work
+    with (out / "queries.jsonl").open("a") as file:  # one that is bound to fail
+        file.write(json.dumps({"question": "A red ball on a table", "relevant": ["A green tree.png"]}) + "\n")
     result = call("--collection", folder, "--queries", out / "queries.jsonl", "--out", out, *MODEL[4:])
     assert result.exit_code == 0, result.output
     summary = json.loads((out / "collection.json").read_text())["summary"]

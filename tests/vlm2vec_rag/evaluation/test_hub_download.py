@@ -7,7 +7,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from typer.testing import CliRunner
 
+from vlm2vec_rag.cli.app import app
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.download import fetch, plan
 from vlm2vec_rag.evaluation.hub_layout import DataFolder
@@ -175,6 +177,21 @@ def test_a_full_disk_is_said_before_the_download(small_hub, mini, tmp_path, monk
     with pytest.raises(InvalidInput, match=r"are needed, and .* has 0\.00 MB free"):
         fetch(parts, tmp_path / "data", endpoint=small_hub.url)
     assert small_hub.fetched == []
+
+
+def test_the_command_shows_sizes_and_asks_before_it_downloads(small_hub, mini, tmp_path, monkeypatch):
+    publish(small_hub, mini, "OK-VQA")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", small_hub.url)
+    address = small_hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address)
+    command = ["eval", "--download", "--tasks", "OK-VQA", "--data", str(tmp_path / "data")]
+    refused = CliRunner().invoke(app, command, input="n\n")
+    assert refused.exit_code == 1
+    assert "ziyjiang/MMEB_Test_Instruct" in refused.output
+    assert "MB in all" in refused.output
+    assert small_hub.fetched == []
+    assert CliRunner().invoke(app, [*command, "--yes"]).exit_code == 0
+    assert len(read_task(TASKS["OK-VQA"], DataFolder(tmp_path / "data", offline=True)).queries) == 2
 
 
 def test_a_data_set_that_is_gone_is_named(small_hub, tmp_path):

@@ -1,5 +1,6 @@
 """Whole runs on the miniature: scores, resuming, caching, and what is reported when files are missing or broken."""
 
+import dataclasses
 import json
 import logging
 
@@ -101,6 +102,15 @@ def test_another_pixel_budget_finds_an_empty_cache_and_no_results(mini, tmp_path
     run([task], other, settings(hub, tmp_path))
     assert other.encoded == n_inputs
     assert len(list((tmp_path / "out" / "vectors").iterdir())) == 2
+
+
+def test_a_result_of_an_older_way_of_encoding_is_not_counted(mini, tmp_path, tiny_encoder):
+    made = settings(mini("ViDoRe_arxivqa"), tmp_path)
+    (result,) = run([TASKS["ViDoRe_arxivqa"]], tiny_encoder, made)
+    assert earlier_results(made, tiny_encoder) == [result]
+    older = dataclasses.replace(result, settings={**result.settings, "format": 0})
+    older.save(results_folder(made, tiny_encoder))
+    assert earlier_results(made, tiny_encoder) == []
 
 
 def test_another_number_type_finds_an_empty_cache(tmp_path, tiny_encoder, load_tiny):
