@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
@@ -65,7 +65,7 @@ def open_collection(
                     raise CollectionNotFound(_not_found(engine, name, fingerprint))
                 words = Bm25(language or DEFAULT_LANGUAGE)  # refuses an unknown language before anything is made
                 record = Record(fingerprint=fingerprint, language=words.language)
-                engine.client.create_collection(name, **creation(record, cluster))
+                _make(engine, name, creation(record, cluster))
             described = engine.client.get_collection(name)
             record = Record.from_metadata(described.config.metadata, where=where)
             if fingerprint is not None:
@@ -101,6 +101,15 @@ def open_engine(
     from vlm2vec_rag.collection.embedded import EmbeddedEngine
 
     return EmbeddedEngine(Path(place).expanduser())
+
+
+def _make(engine: Engine, name: str, arguments: dict[str, Any]) -> None:
+    try:
+        engine.client.create_collection(name, **arguments)
+    except Exception:
+        # another process may have been first, or the answer to an earlier attempt of this one was lost
+        if not engine.client.collection_exists(name):
+            raise
 
 
 def _not_found(engine: Engine, name: str, fingerprint: Fingerprint | None) -> str:
