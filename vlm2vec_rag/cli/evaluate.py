@@ -28,6 +28,7 @@ from vlm2vec_rag.evaluation.leaderboard import MODALITIES, means, write_csv
 from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.run import RunSettings, choose_tasks, earlier_results, run
 from vlm2vec_rag.evaluation.workers import Workers
+from vlm2vec_rag.extras import require
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder import Encoder
@@ -103,6 +104,8 @@ def eval_command(
     if download:
         _download(chosen, root, is_confirmed=yes)
         return
+    for module in ("datasets", "matplotlib"):  # once, and not again for each of 78 tasks
+        require(module, "eval")
     settings = RunSettings(folder=DataFolder(root, offline=offline), out=folder, limit=first, as_public=public_scorer)
     workers = Workers.from_environment()
     encoder = _encoder(model, adapter, workers.device(device), dtype, max_pixels)

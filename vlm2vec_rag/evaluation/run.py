@@ -149,7 +149,7 @@ class _Runner:
             found = self._run(each)
         except MediaError as error:
             found = {"status": "missing", "notes": (str(error),)}
-        except VlmRagError as error:
+        except Exception as error:  # a surprise in one task must not cost the other 77
             logger.exception("%s failed", each.name)
             found = {"status": "failed", "notes": (f"{type(error).__name__}: {error}",)}
         if not self.workers.is_first:
@@ -194,7 +194,7 @@ class _Runner:
             if self.workers.world > 1:
                 self.cache.fill([query.example for query in data.queries], self._progress(each))
                 self.cache.fill(data.candidates(), self._progress(each))
-        except VlmRagError:
+        except Exception:
             self.workers.wait()
             raise
         self.workers.wait()

@@ -64,6 +64,7 @@ def retrieval(task: Task, folder: DataFolder, limit: int | None = None) -> TaskD
 
     def take(row: Row) -> None:
         name, file, caption = read(row)
+        name = str(name)  # some data sets number their videos
         video = Example(name, task.target_prompt("", "video"), frames(name, file))
         collector.add(TaskQuery(Example("", task.query_prompt(_words(caption))), {name: 1.0}), [video])
 

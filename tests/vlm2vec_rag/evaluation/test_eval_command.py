@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from vlm2vec_rag.cli.app import app
-from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
+from vlm2vec_rag.errors import CollectionNotFound, InvalidInput, MissingExtra
 
 TINY = Path(__file__).parents[2] / "data" / "conformance" / "tiny"
 MODEL = ["--model", str(TINY / "base"), "--adapter", str(TINY / "adapter"), "--device", "cpu", "--dtype", "float32"]
@@ -64,6 +64,13 @@ def test_wrong_calls_say_what_to_do(tmp_path):
     assert isinstance(refused("--collection", tmp_path / "nothing", "--queries", "q.jsonl"), CollectionNotFound)
     assert "the benchmark measures a model" in str(refused("--tasks", "MSVD", "--model", "none"))
     assert call("--tasks", "MSVD", "--first", "0").exit_code == 2
+
+
+def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)  # as where it is not installed
+    error = refused("--tasks", "all", *MODEL)
+    assert isinstance(error, MissingExtra)
+    assert "pip install 'vlm2vec-rag[eval]'" in str(error)
 
 
 def test_one_s_own_collection_is_measured_from_a_first_set_of_questions(tmp_path):

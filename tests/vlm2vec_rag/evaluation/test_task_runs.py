@@ -182,6 +182,20 @@ def test_a_task_without_files_is_reported_and_the_next_one_runs(mini, tmp_path, 
     assert [result.task for result in earlier_results(settings(hub, tmp_path), tiny_encoder)] == ["Video-MME", "MSVD"]
 
 
+def test_a_surprise_in_one_task_does_not_cost_the_next(mini, tmp_path, tiny_encoder, caplog):
+    class Surprising(Counting):
+        def encode_prompts(self, prompts, visuals, *, progress=None):
+            if any("summary" in prompt for prompt in prompts):  # MSVD's instruction
+                raise ZeroDivisionError("a bug")
+            return super().encode_prompts(prompts, visuals, progress=progress)
+
+    hub = mini("MSVD", "Video-MME")
+    failed, scored = run([TASKS["MSVD"], TASKS["Video-MME"]], Surprising(tiny_encoder), settings(hub, tmp_path))
+    assert (failed.status, failed.notes) == ("failed", ("ZeroDivisionError: a bug",))
+    assert "MSVD failed" in caplog.text  # with its traceback
+    assert scored.status == "scored"
+
+
 def test_a_limit_and_the_public_scorer_have_results_of_their_own(mini, tmp_path, tiny_encoder):
     hub = mini("ViDoRe_arxivqa")
     whole, limited = settings(hub, tmp_path), settings(hub, tmp_path, limit=1)
