@@ -47,11 +47,12 @@ def to_langchain(message: Message) -> BaseMessage:
     if all(isinstance(part, TextPart) for part in message.parts):
         words: BaseMessage = roles[message.role](message.text)
         return words
-    with_pictures: BaseMessage = roles[message.role](content_blocks=[_block(part) for part in message.parts])
+    with_pictures: BaseMessage = roles[message.role](content_blocks=[content_block(part) for part in message.parts])
     return with_pictures
 
 
-def _block(part: Part) -> ContentBlock:
+def content_block(part: Part) -> ContentBlock:
+    """A part of a message as LangChain's standard content block; a picture as a base64 JPEG."""
     from langchain_core.messages.content import create_image_block, create_text_block
 
     if isinstance(part, TextPart):
