@@ -49,6 +49,14 @@ MMEB_TASKS: Mapping[str, str] = MappingProxyType(
         "BreakfastZeroShot": "Breakfast",
     }
 )
+# tasks without two sides ask what a picture or video is: the MMEB-V2 task whose instruction asks the same
+_CLASSIFYING: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("ImageClassification", "ImageClustering", "ZeroShotClassification"), "ImageNet-1K"),
+        **dict.fromkeys(("VideoClassification", "VideoClustering", "VideoZeroshotClassification"), "K700"),
+        "VideoMultilabelClassification": "K700",
+    }
+)
 _KINDS: Mapping[str, Kind] = MappingProxyType({"t": "text", "i": "image", "v": "clip"})
 
 
@@ -138,7 +146,8 @@ class MtebModel:
         shown: prompts.Visual = "" if visual is None else "video" if isinstance(visual, Sequence) else "image"
         own = self.instructions.get(task.name, {}).get(side or "query")
         chosen = own if own is not None else instruction or None
-        mmeb = prompts.TASKS.get(MMEB_TASKS.get(task.name, ""))
+        named = MMEB_TASKS.get(task.name) or (_CLASSIFYING.get(task.type) if side is None else None)
+        mmeb = prompts.TASKS.get(named or "")
         if mmeb is not None and chosen is None:
             if side == "document" or (side is None and not shown):
                 return mmeb.target_prompt(prompts.plain(text), shown)

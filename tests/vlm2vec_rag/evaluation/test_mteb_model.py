@@ -156,6 +156,19 @@ def prompt_of(recording, batch, about, side, **options):
         ),
         (task("Kinetics700VZeroShot", category="v2t"), None, {"text": ["abseiling"]}, "abseiling"),
         (
+            task(kind="ZeroShotClassification", category="i2t"),
+            None,
+            {"image": [colour(1)]},
+            "<|image_pad|>\nRepresent the given image for classification\n",
+        ),
+        (task(kind="ZeroShotClassification", category="i2t"), None, {"text": ["a photo of a cat"]}, "a photo of a cat"),
+        (
+            task(kind="VisualSTS(eng)", category="i2i"),
+            None,
+            {"image": [colour(1)]},
+            "<|image_pad|>\nRepresent the given image.\n",
+        ),
+        (
             task(category="t2v"),
             "document",
             {"video": [[colour(1)]]},
