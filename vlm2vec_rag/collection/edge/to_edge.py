@@ -83,6 +83,11 @@ def _match(wanted: Any) -> Any:
     return _MATCHES[type(wanted)](wanted)
 
 
+def _scalar(value: Any) -> Any:
+    # the engine (0.9.0) reads Python's True as the number 1, which no stored `true` equals; NumPy's it reads rightly
+    return np.bool_(value) if isinstance(value, bool) else value
+
+
 def _range(bounds: models.Range | models.DatetimeRange) -> Any:
     ends = {name: getattr(bounds, name) for name in ("gte", "gt", "lte", "lt")}
     if isinstance(bounds, models.DatetimeRange):
@@ -110,7 +115,7 @@ _CONDITIONS: dict[type, Callable[[Any], Any]] = {
     models.NestedCondition: lambda each: edge.NestedCondition(each.nested.key, filter_of(each.nested.filter)),
 }
 _MATCHES: dict[type, Callable[[Any], Any]] = {
-    models.MatchValue: lambda each: edge.MatchValue(each.value),
+    models.MatchValue: lambda each: edge.MatchValue(_scalar(each.value)),
     models.MatchAny: lambda each: edge.MatchAny(list(each.any)),
     models.MatchExcept: lambda each: edge.MatchExcept(list(each.except_)),
     models.MatchText: lambda each: edge.MatchText(each.text),
