@@ -28,7 +28,7 @@ def nested_forms(path: Path) -> Path:
     return path
 
 
-def long_content(path: Path, megabytes: int = 300) -> Path:
+def long_content(path: Path, megabytes: int = 60) -> Path:
     """One page whose content is so many megabytes of drawing, in far less than 1 MB."""
     pdf = Pdf()
     root, tree = pdf.add(), pdf.add()
@@ -41,8 +41,8 @@ def long_content(path: Path, megabytes: int = 300) -> Path:
     return path
 
 
-def giant_image(path: Path, side: int = 20_000) -> Path:
-    """A page with a picture of `side` x `side` RGB pixels: 1.2 GB when decoded, 1.2 MB in the file."""
+def giant_image(path: Path, side: int = 10_000) -> Path:
+    """A page with a picture of `side` x `side` RGB pixels: 300 MB when decoded, 0.3 MB in the file."""
     pdf = Pdf()
     root, tree = pdf.add(), pdf.add()
     picture = pdf.stream(

@@ -5,9 +5,10 @@ Each method takes a path and says what to make, so that a worker that was ended 
 
 from __future__ import annotations
 
+import os
 from typing import Protocol, TypeVar
 
-from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.errors import InvalidInput, MediaLimit
 from vlm2vec_rag.items import Clip, Image, Item, Page
 from vlm2vec_rag.media.images import ImageFile
 from vlm2vec_rag.media.pdf.base import Word
@@ -29,7 +30,12 @@ class MediaFile(Protocol):
 
 
 _File = TypeVar("_File", bound=MediaFile)
-_NAMES = {PdfFile: "a PDF", VideoFile: "a video", ImageFile: "a picture"}
+_NAMES: dict[type[MediaFile], str] = {
+    PdfFile: "a PDF",
+    VideoFile: "a video",
+    ImageFile: "a picture",
+    TextFile: "a text",
+}
 
 
 class Opener:
@@ -37,7 +43,7 @@ class Opener:
 
     def __init__(self, settings: MediaSettings, limits: MediaLimits) -> None:
         self._settings, self._limits = settings, limits
-        self._open: tuple[str, Sniffed, MediaFile] | None = None
+        self._open: tuple[tuple[str, int, int, int], MediaFile] | None = None
 
     def probe(self, path: str) -> MediaInfo:
         return self._file(path).info()
@@ -62,27 +68,31 @@ class Opener:
 
     def close(self) -> None:
         if self._open is not None:
-            self._open[2].close()
+            self._open[1].close()
             self._open = None
 
     def _only(self, path: str, kind: type[_File]) -> _File:
         file = self._file(path)
         if not isinstance(file, kind):
-            raise InvalidInput(f"{path} is {file.info().kind}; expected {_NAMES[kind]}")
+            raise InvalidInput(f"{path} is {_NAMES[type(file)]}; expected {_NAMES[kind]}")
         return file
 
     def _file(self, path: str) -> MediaFile:
-        sniffed = sniff(path)
+        state = _state(path)
         if self._open is not None:
-            open_path, state, file = self._open
-            if (open_path, state) == (path, sniffed):
-                return file
+            if self._open[0] == state:
+                return self._open[1]
             self.close()
-        file = self._read(path, sniffed)
-        self._open = path, sniffed, file
+        file = self._read(path, sniff(path))
+        self._open = state, file
         return file
 
     def _read(self, path: str, sniffed: Sniffed) -> MediaFile:
+        most = self._limits.file_bytes
+        if sniffed.size_bytes > most:
+            raise MediaLimit(
+                f"{path}: has {sniffed.size_bytes} bytes, the limit is {most}; split it or raise limits.file_bytes"
+            )
         match sniffed.kind:
             case "pdf":
                 return PdfFile(path, self._settings, self._limits)
@@ -92,3 +102,12 @@ class Opener:
                 return VideoFile(path, sniffed, self._settings, self._limits)
             case "text":
                 return TextFile(path, sniffed, self._settings, self._limits)
+
+
+def _state(path: str) -> tuple[str, int, int, int]:
+    """What tells one file from another, and from itself once it was written again."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return path, 0, 0, 0  # sniffing it says what is wrong
+    return path, status.st_ino, status.st_size, status.st_mtime_ns

@@ -21,7 +21,7 @@ from vlm2vec_rag.media.guard import ITEMS, Clock, Guard
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.process import TimedOut, WorkerDied
-from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
+from vlm2vec_rag.media.settings import MediaInfo, MediaKind, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import sniff
 from vlm2vec_rag.media.worker import answer
 
@@ -71,6 +71,8 @@ class MediaReader:
     def items(self, path: str | os.PathLike[str]) -> Iterator[Item]:
         """The items of a file, one by one as they are asked for: pages, clips or passages in order, or one picture.
 
+        Their source is the file's absolute path.
+
         A page or clip that cannot be read is passed over; after the last good one a single error names those that
         failed. So all that is good in a file is had, and a bad file is one error.
 
@@ -86,7 +88,7 @@ class MediaReader:
         deaths = done = 0
         for index in range(info.items):
             try:
-                item = cast(Item, self._ask(path, "item", index, clock=clock))
+                item = cast(Item, self._ask(path, "item", index, kind=info.kind, clock=clock))
             except (UnsupportedMedia, EncryptedMedia):
                 raise
             except MediaError as error:
@@ -177,9 +179,17 @@ class MediaReader:
         if guard := getattr(self, "_guard", None):  # not there when __init__ raised
             guard.close()
 
-    def _ask(self, path: str | os.PathLike[str], method: str, *arguments: Any, clock: Clock | None = None) -> Any:
-        kind = sniff(path).kind  # reads the first bytes only; a missing or foreign file needs no process
-        name = os.fspath(path)
+    def _ask(
+        self,
+        path: str | os.PathLike[str],
+        method: str,
+        *arguments: Any,
+        kind: MediaKind | None = None,
+        clock: Clock | None = None,
+    ) -> Any:
+        if kind is None:
+            kind = sniff(path).kind  # reads the first bytes only: a missing or foreign file needs no process
+        name = os.path.abspath(path)  # noqa: PTH100  not resolved: `..` and links stay as the caller wrote them
         with self._lock:
             if self._guard is not None:
                 return self._guard.ask(kind, method, name, arguments, clock)

@@ -87,7 +87,7 @@ class MediaLimits:
     """
 
     file_bytes: int = 20 * 2**30
-    text_bytes: int = 50 * 2**20  # of a text or subtitle file, which is held in memory
+    text_bytes: int = 20 * 2**20  # of a text or subtitle file, which is held in memory
     pages: int = 5_000
     pixels: int = 200_000_000  # of a source picture or frame, or of an exported page: 200 megapixel cameras pass
     page_chars: int = 200_000  # of a page's text layer; what comes after is left out

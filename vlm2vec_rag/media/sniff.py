@@ -79,12 +79,11 @@ _VIDEOS: tuple[tuple[bytes, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """Kind and format of a file, and its state when it was looked at: another state is another file."""
+    """Kind and format of a file."""
 
     kind: MediaKind
     format: str
     size_bytes: int
-    modified_ns: int
 
 
 def sniff(path: str | os.PathLike[str]) -> Sniffed:
@@ -113,7 +112,7 @@ def sniff(path: str | os.PathLike[str]) -> Sniffed:
     if not head:
         raise UnreadableMedia(f"{path}: is empty (0 bytes); restore it or leave it out")
     kind, kind_format = _judge(path, head)
-    return Sniffed(kind, kind_format, status.st_size, status.st_mtime_ns)
+    return Sniffed(kind, kind_format, status.st_size)
 
 
 def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:

@@ -14,8 +14,9 @@ from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import Sniffed
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+_BLANKS = re.compile(r"\s*")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 # where to cut a paragraph that is too long, best first: sentences (of Chinese and Japanese too), lines, words
 _BREAKS = (re.compile(r"[.!?…][\"'”’)\]]*\s+|[。！？]\s*"), re.compile(r"\n"), re.compile(r"\s+"))
@@ -78,7 +79,7 @@ def markdown_sections(text: str) -> list[Section]:
                 fence = ""
         elif not fence:
             if match := _HEADING.match(bare):
-                heading = position, len(match[1]), match[2]
+                heading = position, len(match[1]), _without_closing_marks(match[2])
             elif (match := _UNDERLINE.match(bare)) and _can_be_underlined(previous):
                 heading = previous_start, 1 if match[1][0] == "=" else 2, previous.strip()
         if heading is not None:
@@ -109,7 +110,7 @@ def passages(text: str, start: int, end: int, chars: int) -> Iterator[tuple[int,
         while stop - begin > chars:
             cut = _cut(text, begin, begin + chars)
             yield from _trimmed(text, begin, cut)
-            begin = next(_trimmed(text, cut, stop))[0]
+            begin = _after_blanks(text, cut, stop)
     if begin is not None:
         yield begin, stop
 
@@ -128,6 +129,11 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, start + len(bare)
 
 
+def _after_blanks(text: str, start: int, end: int) -> int:
+    match = _BLANKS.match(text, start, end)
+    return match.end() if match else start
+
+
 def _cut(text: str, start: int, end: int) -> int:
     """The best place to cut before `end`, in the second half of the stretch where there is one."""
     for pattern in _BREAKS:
@@ -135,6 +141,12 @@ def _cut(text: str, start: int, end: int) -> int:
         if places:
             return places[-1]
     return end
+
+
+def _without_closing_marks(words: str) -> str:
+    """`Install` of `Install ##`, but all of `C#`."""
+    bare = words.rstrip().rstrip("#")
+    return bare.rstrip() if bare.endswith((" ", "\t")) or not bare else words.rstrip()
 
 
 def _can_be_underlined(line: str) -> bool:

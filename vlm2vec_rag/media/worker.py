@@ -94,7 +94,7 @@ def limit_processor_time(seconds: float) -> None:
     except ImportError:
         return
     used = time.process_time()
-    most = math.ceil(used + seconds * (os.cpu_count() or 1)) + 1
+    most = math.ceil(used + seconds * (os.cpu_count() or 1))
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_markdown_is_cut_at_its_headings(tmp_path):
     ]
     assert items[2].text.startswith("## Install") and "# not a heading" in items[2].text
     assert items[3].text.startswith("Usage\n-----") and items[3].text.endswith("---")
+
+
+def test_closing_marks_are_no_part_of_a_heading():
+    titles = [section.title for section in markdown_sections("# One ##\n## C#\n# #\n#five\n####### seven\n")]
+    assert titles == ["", "One", "One › C#", ""]
+
+
+def test_long_lines_are_no_trouble():
+    text = "# a" + " " * 500_000 + "b\n" + "word " * 500_000
+    started = time.monotonic()
+    found = list(passages(text, 0, len(text), 2000))
+    assert markdown_sections(text)[1].title.endswith("b") and len(found) > 1000
+    assert time.monotonic() - started < 5  # a quadratic way takes minutes
 
 
 def test_a_plain_text_has_no_headings(tmp_path):

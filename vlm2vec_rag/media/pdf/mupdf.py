@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import EncryptedMedia, UnreadableMedia
@@ -26,7 +27,7 @@ class MupdfDocument:
         self._mupdf.TOOLS.mupdf_display_warnings(False)
         with _as_unreadable(path):
             # the type is given, or MuPDF would choose among its other readers (XPS, EPUB, pictures) by itself
-            self._document = self._mupdf.open(os.fspath(path), filetype="pdf")
+            self._document = self._mupdf.open(**_named_or_whole(os.fspath(path)), filetype="pdf")
         self._path = path
         if self._document.needs_pass and not self._document.authenticate(password or ""):
             self.close()
@@ -86,6 +87,15 @@ def encrypted(path: str | os.PathLike[str], password: str | None) -> EncryptedMe
     if password is None:
         return EncryptedMedia(f"{path}: is encrypted; give its password, or save it without one")
     return EncryptedMedia(f"{path}: is encrypted and the given password does not open it; check the password")
+
+
+def _named_or_whole(path: str) -> dict[str, str | bytes]:
+    """How PyMuPDF is given a file: by its name, or by its bytes where the name is no Unicode."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"stream": Path(path).read_bytes()}
+    return {"filename": path}
 
 
 def _plain_label(label: str) -> str:
