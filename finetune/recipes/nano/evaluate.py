@@ -1,0 +1,87 @@
+"""Questions to pages of packages that training never saw, by pixels alone, through the library's own encoder.
+
+Prints NDCG@5, Hit@1 and Recall@10 of chance, of the pixels, of BM25 over the text layer and of their fusion
+(reciprocal ranks, k = 60; and with pixels at a quarter of BM25's weight). Seeds are fixed.
+
+    python evaluate.py runs/nano/export runs/nano/corpus --split test
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from corpus import Pages, load
+from measures import bm25, chance, fuse, ranks, report
+from PIL import Image
+from questions import draw
+from tiles import PAGE_PIXELS, render
+
+from vlm2vec_rag.encoder import load_encoder
+from vlm2vec_rag.items import Page
+from vlm2vec_rag.pixels import page_size
+
+QUARTER = (1.0, 0.25)
+
+
+def items(pages: Pages, chosen: list[int], max_pixels: int) -> Iterator[Page]:
+    """The pages as pictures, nothing else."""
+    for page in chosen:
+        width, height = pages.sizes[page].tolist()
+        size = page_size(height, width, max_pixels)
+        picture = Image.fromarray(render(pages.paths[page], int(pages.numbers[page]), *size)).convert("RGB")
+        yield Page(image=picture, page=int(pages.numbers[page]) + 1)
+
+
+def main() -> None:
+    """Encode, rank, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--split", default="test", choices=("validation", "test"))
+    parser.add_argument("--questions", type=int, default=400)
+    parser.add_argument("--pages", type=int, help="only so many pages, to have a look")
+    parser.add_argument("--max-pixels", type=int, default=PAGE_PIXELS)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+
+    pages = load(args.corpus, args.split)
+    chosen = np.random.default_rng(0).permutation(len(pages))[: args.pages].tolist()
+    place = {page: index for index, page in enumerate(chosen)}
+    asked = [each for each in draw(pages, args.questions if not args.pages else 10**6, 0) if each.page in place]
+    right = np.array([place[each.page] for each in asked])
+    encoder = load_encoder(args.model, device="cpu", dtype="float32", max_pixels=args.max_pixels)
+    pictures = list(items(pages, chosen, args.max_pixels))
+    started, cpu = time.monotonic(), time.process_time()
+    vectors = encoder.encode_items(pictures)
+    elapsed, cpu = time.monotonic() - started, time.process_time() - cpu
+    questions = encoder.encode_queries([each.text for each in asked], target="page")
+
+    by_pixels = (questions @ vectors.T).astype(np.float64)
+    by_words = bm25([each.text for each in asked], [pages.texts[page] for page in chosen])
+    rows = {
+        "chance": chance(len(chosen)),
+        "nano, pixels alone": report(ranks(by_pixels, right)),
+        "BM25, text layer": report(ranks(by_words, right)),
+        "fusion, RRF k=60": report(ranks(fuse(by_words, by_pixels), right)),
+        "fusion, RRF k=60, pixels x 0.25": report(ranks(fuse(by_words, by_pixels, weights=QUARTER), right)),
+    }
+    kinds = np.array([each.kind for each in asked])
+    for kind in ("heading", "sentence"):
+        rows[f"nano, {kind}s only ({(kinds == kind).sum()})"] = report(ranks(by_pixels, right)[kinds == kind])
+    print(  # noqa: T201
+        f"{args.split}: {len(asked)} questions, {len(chosen)} pages of {len(set(pages.packages))} packages, at most "
+        f"{args.max_pixels // 784} cells a page; "
+        f"{len(chosen) / elapsed:.2f} pages/s, {cpu / len(chosen):.2f} CPU s a page"
+    )
+    for name, row in rows.items():
+        print(f"{name:34}", "  ".join(f"{key} {value:.3f}" for key, value in row.items()))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Put the tower of one run and the language model of another together, as a folder in hub layout, float16.
+
+python export.py runs/nano --read read --match match --to runs/nano/export
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from tiles import PAGE_PIXELS
+from tower import CELL, MEAN, PATCH, STD, new_model
+from transformers import Qwen2VLForConditionalGeneration, Qwen2VLModel
+from words import known
+
+
+def assemble(folder: Path, read: str, match: str) -> Qwen2VLModel:
+    """The model as trained, float32."""
+    model = new_model(*known(folder / "tokenizer"))
+    seen = torch.load(folder / f"{read}.pt", weights_only=True)["model"]
+    model.load_state_dict(
+        {name: value.float() for name, value in seen.items() if name.startswith("visual.")}, strict=False
+    )
+    language = torch.load(folder / f"{match}.pt", weights_only=True)["model"]
+    model.language_model.load_state_dict({name: value.float() for name, value in language.items()})
+    return model.eval()
+
+
+def save(model: Qwen2VLModel, tokenizer: Path, target: Path) -> None:
+    """Write config, weights, tokenizer and preprocessor."""
+    whole = Qwen2VLForConditionalGeneration(model.config)
+    whole.model = model
+    whole.tie_weights()
+    target.mkdir(parents=True, exist_ok=True)
+    whole.half().save_pretrained(target)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tokenizer / name, target / name)
+    settings = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": "Qwen2VLProcessor",
+        "min_pixels": 4 * CELL * CELL,
+        "max_pixels": PAGE_PIXELS,
+        "patch_size": PATCH,
+        "merge_size": 2,
+        "temporal_patch_size": 2,
+        "image_mean": MEAN,
+        "image_std": STD,
+    }
+    (target / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--read", default="read")
+    parser.add_argument("--match", default="match")
+    parser.add_argument("--to", type=Path, required=True)
+    args = parser.parse_args()
+    save(assemble(args.folder, args.read, args.match), args.folder / "tokenizer", args.to)

@@ -1,0 +1,65 @@
+"""The recipe's quick ways through the model give what transformers' own forward gives."""
+
+import numpy as np
+import pytest
+import torch
+from match import encode
+from torch import nn
+from tower import MEAN, STD, WIDTH, cut_grey, grey_weight, merge, new_model, positions, see
+from words import IMAGE, VIDEO, VOCABULARY
+
+from vlm2vec_rag.encoder.patches import PatchSettings, cut, plan
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    spellings = [f"{number:x}" for number in range(VOCABULARY)]
+    model = new_model(np.linspace(0, 9, VOCABULARY, dtype=np.float32), spellings).eval().requires_grad_(False)
+    for block in model.visual.blocks:  # the late blocks start as no change, which would hide a mistake in them
+        nn.init.normal_(block.attn.proj.weight, std=0.05)
+        nn.init.normal_(block.mlp.fc2.weight, std=0.05)
+    return model
+
+
+def grey_pictures():
+    return np.random.default_rng(0).integers(0, 256, (2, 112, 224), dtype=np.uint8)
+
+
+def test_the_batched_tower_sees_what_transformers_tower_sees(model):
+    pictures = grey_pictures()
+    seen = merge(
+        model.visual, see(model.visual, grey_weight(model), torch.from_numpy(cut_grey(pictures)), positions(4, 8)[None])
+    )
+    colour = np.stack([pictures] * 3, axis=-1)
+    from PIL import Image
+
+    settings = PatchSettings(mean=MEAN, std=STD)
+    rows = [cut(Image.fromarray(each), plan(Image.fromarray(each), 10**6, settings), settings) for each in colour]
+    expected = model.visual(
+        torch.from_numpy(np.concatenate(rows)), grid_thw=torch.tensor([[1, 8, 16]] * 2)
+    ).pooler_output
+    torch.testing.assert_close(seen.flatten(0, 1), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_patches_stand_where_their_positions_say():
+    pictures = grey_pictures()
+    patches = cut_grey(pictures)
+    for index, (row, column) in enumerate(positions(4, 8).tolist()):
+        expected = pictures[:, row * 14 : row * 14 + 14, column * 14 : column * 14 + 14].reshape(2, -1)
+        np.testing.assert_array_equal(patches[:, index], expected)
+
+
+def test_working_out_the_last_token_alone_changes_nothing(model):
+    inputs = [
+        ([IMAGE, 20, 30, 40], torch.randn(7, WIDTH)),
+        ([30, 40, 50, 60], None),
+        ([VIDEO, 99], torch.randn(9, WIDTH)),
+    ]
+    found = encode(model.language_model, inputs)
+    for (ids, seen), vector in zip(inputs, found, strict=True):
+        row = model.language_model.embed_tokens(torch.tensor(ids))
+        row = torch.cat([seen, row[1:]]) if seen is not None else row
+        places = torch.arange(len(row))[None]
+        whole = model.language_model(inputs_embeds=row[None], position_ids=places, use_cache=False).last_hidden_state
+        torch.testing.assert_close(vector, nn.functional.normalize(whole[0, -1], dim=-1), atol=1e-6, rtol=1e-5)
