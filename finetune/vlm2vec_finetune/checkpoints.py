@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vlm2vec_finetune.recipe import Recipe
 
 PREFIX, STATE = "checkpoint-", "trainer"
+TRAINING = "training.json"  # what it was trained from, and how: for the evaluation and the model card
 COPIED = ("*.json", "*.txt", "*.jinja", "*.model")  # tokenizer and settings of a base, not its weights
 
 
@@ -74,6 +75,8 @@ def save_checkpoint(
 def save_model(folder: Path, model: nn.Module, recipe: Recipe, *, base: Path, base_name: str) -> None:
     """Write what is served: the adapter in peft's layout, or the whole model in that of its base."""
     folder.mkdir(parents=True)
+    told = json.dumps({"model_name": recipe.model_name, "recipe": recipe.deciding()}, indent=1, ensure_ascii=False)
+    (folder / TRAINING).write_text(told + "\n", encoding="utf-8")
     if recipe.mode == "lora":
         save_file(adapter_tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
         config = json.dumps(adapter_config(recipe, base_name), indent=2, sort_keys=True)

@@ -67,7 +67,7 @@ class TensorBoard:
         from torch.utils import tensorboard
 
         # a resumed run takes back the curve of the steps that it does again
-        self._writer = tensorboard.SummaryWriter(str(self._folder), purge_step=done + 1)  # type: ignore[no-untyped-call]
+        self._writer = tensorboard.SummaryWriter(str(self._folder), purge_step=done + 1)
 
     def stepped(self, report: StepReport) -> None:
         for name in ("loss", "learning_rate", "gradient_norm", "inputs_per_s"):

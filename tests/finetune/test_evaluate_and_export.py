@@ -1,0 +1,125 @@
+"""Before and after on held-out pairs, and an export that refuses what is not better."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from vlm2vec_finetune import Content, Pair, Recipe, train
+from vlm2vec_finetune.cli import main
+from vlm2vec_finetune.evaluate import Comparison, compare, encode_with
+from vlm2vec_finetune.export import export_adapter, merge
+from vlm2vec_finetune.pairs import write_pairs
+from vlm2vec_finetune.scoring import Scores, score, trial_of
+
+from vlm2vec_rag import load_encoder
+from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
+
+
+def pair(query: str, target: str) -> Pair:
+    return Pair(query=Content(text=query), target=Content(text=target))
+
+
+def test_a_question_of_two_targets_has_both_as_answers() -> None:
+    trial = trial_of([pair("q", "a"), pair("q", "b"), pair("r", "a")], more_candidates=[Content(text="c")])
+    assert len(trial.queries) == 2
+    assert [content.text for _, content in trial.candidates] == ["a", "b", "c"]
+    assert trial.answers == (frozenset({0, 1}), frozenset({0}))
+
+
+def test_scores_are_those_of_a_ranking_done_by_hand() -> None:
+    trial = trial_of([pair("q", "a"), pair("r", "b")], more_candidates=[Content(text="c")])
+    candidates = np.eye(3, dtype=np.float32)
+    queries = np.array([[0.9, 0.1, 0.3], [0.5, 0.4, 0.3]], dtype=np.float32)  # first right, second on place two
+    values = score(trial, queries, candidates).values
+    assert values["hit@1"] == [1, 0]
+    assert values["mrr"] == [1, 0.5]
+    assert values["ndcg@5"] == pytest.approx([1, 1 / np.log2(3)])
+    assert values["recall@10"] == [1, 1]
+
+
+def comparison(before: list[float], after: list[float]) -> Comparison:
+    def scores(values: list[float]) -> Scores:
+        return Scores(dict.fromkeys(("ndcg@5", "hit@1", "recall@10", "mrr"), values))
+
+    facts = {"model": "base", "questions": len(before), "candidates": 9, "held_out": "h", "held_out_sha256": "0" * 64}
+    return Comparison(scores(before), scores(after), facts)
+
+
+def test_better_means_that_the_whole_interval_lies_above_zero() -> None:
+    assert comparison([0.1] * 40, [0.2] * 40).is_better
+    assert not comparison([0.5] * 40, [0.5] * 40).is_better
+    assert not comparison([0.0, 1.0] * 20, [1.0, 0.1] * 20).is_better  # better on the mean, by chance
+
+
+def test_export_writes_a_card_with_the_numbers(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    adapter = train(make_recipe()).folder
+    folder = export_adapter(adapter, tmp_path / "shipped", comparison([0.1] * 40, [0.25] * 40))
+    card = (folder / "README.md").read_text()
+    assert "# shipped" in card
+    assert "| NDCG@5 | 10.0 [10.0, 10.0] | 25.0 [25.0, 25.0] | 15.0 [15.0, 15.0] |" in card
+    assert json.loads((folder / "evaluation.json").read_text())["is_better"] is True
+    assert load_encoder(folder, device="cpu", dtype="float32").dim == 64
+    with pytest.raises(InvalidInput, match="is not empty"):
+        export_adapter(adapter, folder, comparison([0.1] * 40, [0.25] * 40))
+
+
+def test_export_refuses_what_is_not_better_unless_told(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    adapter = train(make_recipe()).folder
+    worse = comparison([0.3] * 40, [0.2] * 40)
+    with pytest.raises(AdapterMismatch, match=r"not better than base: NDCG@5 changes by -10.0 .*--even-if-worse"):
+        export_adapter(adapter, tmp_path / "worse", worse)
+    assert not (tmp_path / "worse").exists()
+    card = (export_adapter(adapter, tmp_path / "worse", worse, even_if_worse=True) / "README.md").read_text()
+    assert "**Not better**" in card
+
+
+def test_merged_vectors_are_the_adapters(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    adapter = train(make_recipe()).folder
+    merged = load_encoder(merge(adapter, tmp_path / "whole"), device="cpu", dtype="float32")
+    expected = load_encoder(adapter, device="cpu", dtype="float32")
+    texts = ["red cat", "a stone"]
+    np.testing.assert_allclose(merged.encode_items(texts), expected.encode_items(texts), atol=1e-6)
+    assert merged.fingerprint.adapter == "" and merged.fingerprint != expected.fingerprint
+
+
+def test_a_file_that_cannot_be_read_ranks_last_and_is_told(tmp_path: Path, tiny_base: Path) -> None:
+    pairs = [pair("red", "red"), Pair(query=Content(text="lost"), target=Content(image=str(tmp_path / "lost.png")))]
+    write_pairs(pairs, tmp_path / "held_out.jsonl")
+    encoder = load_encoder(tiny_base, device="cpu", dtype="float32")
+    from vlm2vec_finetune.visuals import Visuals
+
+    bad: list[str] = []
+    with Visuals(max_pixels=50_000, frames=2) as visuals:
+        encode = encode_with(encoder, visuals, bad=bad)
+        got = compare(encode, encode, trial_of(pairs), held_out=tmp_path / "held_out.jsonl", names=("m", "a"), bad=bad)
+    assert got.facts["unreadable"] == 1 and "lost.png" in bad[0]
+    assert got.after.values["mrr"] == [1.0, 0.5]
+
+
+def test_the_commands_take_an_adapter_from_pairs_to_a_shipped_folder(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, pairs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(batch_size=36, max_steps=16, chunk_size=36, learning_rate=3e-3)
+    train(recipe)
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["vlm2vec-finetune", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    on = ("--device", "cpu", "--dtype", "float32")
+    run_folder, out = recipe.output_dir, tmp_path / "numbers.json"
+    assert run("evaluate", run_folder, "--held-out", str(pairs_file), "--out", str(out), *on) == 0
+    numbers = json.loads(out.read_text())
+    assert numbers["metrics"]["ndcg@5"]["gain"][1] > 0
+    assert run("export", run_folder, str(tmp_path / "shipped"), "--held-out", str(pairs_file), *on) == 0
+    assert run("merge", run_folder, str(tmp_path / "merged")) == 0
+    mined = tmp_path / "mined.jsonl"
+    assert run("mine", str(pairs_file), "--out", str(mined), "--model", f"{run_folder}/adapter", *on) == 0
+    assert sum(len(json.loads(line).get("negatives", [])) for line in mined.read_text().splitlines()) > 144
+    assert run("export", str(tmp_path), str(tmp_path / "x"), "--held-out", str(pairs_file)) == 1
