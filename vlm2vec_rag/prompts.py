@@ -92,8 +92,10 @@ class Task:
 
     def query_prompt(self, text: str = "", visual: Visual = "") -> str:
         """The complete prompt of a query; `text` fills the instruction's blank where it has one."""
-        instruction, text = _fill(self.query_instruction, text)
-        return layout(instruction, text, visual, lines=self.modality == "image", final_newline=True)
+        instruction, text = _fill(_for_visual(self.query_instruction, visual), text)
+        prompt = layout(instruction, text, visual, lines=self.modality == "image", final_newline=True)
+        # the dialogues of one task end in two line breaks (public code: image_t2i_eval.py:20-21)
+        return prompt + "\n" if self.name == "VisDial" else prompt
 
     def target_prompt(self, text: str = "", visual: Visual = "") -> str:
         """The complete prompt of a target; labels, answers and captions are the raw string."""
@@ -177,6 +179,12 @@ def task(name: str) -> Task:
 
         near = ", ".join(difflib.get_close_matches(name, TASKS, n=3, cutoff=0.3)) or ", ".join(list(TASKS)[:5])
         raise InvalidInput(f"MMEB-V2 has no task {name!r}; near it: {near}") from None
+
+
+def _for_visual(instruction: str, visual: Visual) -> str:
+    """The one for what the query shows, where a task has several: `text: "..." | image: "..." | video: "..."`."""
+    several: dict[str, str] = dict(re.findall(r'(text|image|video): "([^"]*)"(?: \| |$)', instruction))
+    return several.get(visual or "text", instruction)
 
 
 def _fill(instruction: str, text: str) -> tuple[str, str]:

@@ -72,12 +72,10 @@ def _query_prompt(task: Task, row: Mapping[str, Any], collector: Collector) -> s
     text = row["qry_text"] or ""
     has_blank = "{" in task.query_instruction
     table = task.query_prompt(text.strip('"') if has_blank else text, "image" if _shows_image(task) else "")
-    if task.name == "VisDial" and not table.endswith("\n\n"):
-        table += "\n"  # its dialogues end in two line breaks (image_t2i_eval.py:20-21)
     if "qry_inst" not in row:
         return table
     own = _layout(row["qry_inst"], text, _shows_image(task), strip=task.parser in ("image_qa", "image_i2i_vg"))
-    own += "\n\n" if task.name == "VisDial" else "\n"
+    own += "\n\n" if task.name == "VisDial" else "\n"  # image_t2i_eval.py:20-21
     if own != table:
         collector.note(f"the rows' own instruction was used, {own!r}, where the task table has {table!r}")
     return own

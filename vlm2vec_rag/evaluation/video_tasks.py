@@ -7,7 +7,6 @@ Source: VLM2Vec `src/data/eval_dataset/` at 6e1e1d4, one parser per data set.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from vlm2vec_rag.evaluation.baselines import video_labels
 from vlm2vec_rag.evaluation.examples import Collector, Example, FrameFiles, ImageFile, TaskData, TaskQuery
 from vlm2vec_rag.evaluation.frames import Keeping, frame_files
 from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath, inside
-from vlm2vec_rag.prompts import Task, Visual, layout
+from vlm2vec_rag.prompts import Task, Visual
 
 Row = Mapping[str, Any]
 
@@ -102,7 +101,6 @@ def moments(task: Task, folder: DataFolder, limit: int | None = None) -> TaskDat
 def moment_seeker(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:
     """A sentence, alone or with a picture or a clip, to a clip; every frame that is kept is shown."""
     collector, root = Collector(), folder.frame_root(task)
-    instructions = dict(re.findall(r'(text|image|video): "([^"]*)"', task.query_instruction))
 
     def clip(path: str) -> tuple[str, FrameFiles]:
         name = path.replace("/", "_").split(".mp4")[0]
@@ -110,7 +108,7 @@ def moment_seeker(task: Task, folder: DataFolder, limit: int | None = None) -> T
 
     def take(row: Row) -> None:
         shown, visual = _shown_by(row["input_frames"] or "", root, clip)
-        prompt = layout(instructions[shown or "text"], _words(row["query"]), shown, lines=False)
+        prompt = task.query_prompt(_words(row["query"]), shown)
         right = [clip(each["output_path"]) for each in row["positive_frames"]]
         wrong = [clip(each["output_path"]) for each in row["negative_frames"]]
         target = task.target_prompt("", "video")
