@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from vlm2vec_rag.collection.points import Point
+from vlm2vec_rag.collection.points import Point, to_json
 
 MOST_POINTS = 256
 MOST_BYTES = 12 * 2**20  # of JSON; servers refuse 32 MiB, proxies before them often 16
 _BYTES_PER_NUMBER = 22  # a float32 printed as the double it becomes, with its comma
+_OTHER_FIELDS_BYTES = 4_000  # source and folders, hashes, times: two long paths fit in
 
 
 def batches(
@@ -30,8 +31,9 @@ def batches(
 
 
 def request_bytes(point: Point, dim: int) -> int:
-    """About how long a point is as JSON: both vectors, and the payload with its text."""
-    words = len(point.payload.text) // 2  # no text has more distinct words than that
-    numbers = (dim if point.vector is not None else 0) + 2 * min(words, 5_000)
-    payload = len(point.payload.text) + len(json.dumps(dict(point.payload.metadata), default=str))
-    return numbers * _BYTES_PER_NUMBER + payload + 1_000
+    """At most how long a point is as JSON: both vectors, and the payload with its text."""
+    text = len(json.dumps(point.payload.text))
+    words = text // 2  # no text has more, not even one of characters taken in pairs, each six bytes long in JSON
+    numbers = (dim if point.vector is not None else 0) + 2 * words
+    metadata = len(json.dumps(to_json(point.payload.metadata)))
+    return numbers * _BYTES_PER_NUMBER + text + metadata + _OTHER_FIELDS_BYTES
