@@ -43,6 +43,7 @@ from vlm2vec_rag.retrieval import Retriever
 
 SPLITS = ("test", "validation", "train")
 BEGINS, GOES_ON = 2.0, 1.0  # grades of the first page of a section, and of the others
+FEWEST_CHARACTERS = 25
 LONGEST_SECTION = 5  # pages; what comes later is about something more special than the heading
 
 
@@ -104,11 +105,20 @@ def questions(folder: Path) -> list[OwnQuery]:
             heading = without_number(title)
             if is_heading(heading) and not re.match(r"(appendix|chapter|part|index|list of|table of)\b", heading, re.I):
                 sections.setdefault(heading, []).append((path, first, last))
+    blank = {path: blank_pages(path) for path in sorted(folder.rglob("*.pdf"))}
     return [
-        OwnQuery(heading, {f"{place(path, folder)}#page={n}": grade for n, grade in grades(first, last)})
+        OwnQuery(
+            heading,
+            {
+                f"{place(path, folder)}#page={page}": grade
+                for page, grade in grades(first, last)
+                if page not in blank[path]
+            },
+        )
         for heading, found in sections.items()
         if len(found) == 1
         for path, first, last in found
+        if first not in blank[path]
     ]
 
 
@@ -124,6 +134,12 @@ def outline(path: Path) -> list[tuple[str, int, int]]:
     ends = [start for _, start in list(starts)[1:]] + [n_pages]
     # a section goes on until the next one begins, which may be on the same page
     return [(title, first, max(first, end - 1)) for (title, first), end in zip(starts, ends, strict=True)]
+
+
+def blank_pages(path: Path) -> set[int]:
+    """Pages (from 1) with nothing but a page number on them: the backs of printed chapters."""
+    with pypdfium2.PdfDocument(path) as document:
+        return {n for n, page in enumerate(document, start=1) if page.get_textpage().count_chars() < FEWEST_CHARACTERS}
 
 
 def grades(first: int, last: int) -> list[tuple[int, float]]:
