@@ -57,6 +57,7 @@ def make_pdf(
     *,
     outline: Sequence[tuple[int, str, int]] = (),
     labels: bytes = b"",
+    font: bytes = HELVETICA,
 ) -> Path:
     """Write a document.
 
@@ -65,9 +66,11 @@ def make_pdf(
         sheets: Its pages.
         outline: (level from 0, title, page from 1) in order.
         labels: The /Nums array of /PageLabels.
+        font: The font that words are set in. Objects are numbered as they are added: 3 is the font, 4 the content of
+            the first page, and from 5 its named objects.
     """
     pdf = Pdf()
-    root, tree, font = pdf.add(), pdf.add(), pdf.add(HELVETICA)
+    root, tree, font = pdf.add(), pdf.add(), pdf.add(font)
     pages = [_add_page(pdf, sheet, tree, font) for sheet in sheets]
     kids = b" ".join(b"%d 0 R" % page for page in pages)
     pdf.objects[tree - 1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages))

@@ -38,8 +38,6 @@ def looks_like_text(head: bytes) -> bool:
 
 def clean(text: str) -> str:
     """Text that every store takes: no control characters, no half of a surrogate pair."""
-    # pdfium marks a hyphen at a line's end with U+FFFE or U+0002
-    text = text.replace("\ufffe", "-").replace("\x02", "-")
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -84,6 +84,39 @@ def test_text_keeps_its_lines(tmp_path, engine):
     assert open_pdf(path, engine).page(1).text == "first line\nsecond line"
 
 
+@pytest.mark.parametrize("turn", [0, 90])
+@pytest.mark.parametrize("first", ["가", "ế", "क", "a"], ids=["korean", "vietnamese", "hindi", "latin"])
+def test_words_that_are_only_set_apart_are_words(tmp_path, engine, first, turn):
+    letters = {code: chr(ord(first) + code - ord("a")) for code in b"abcde"}
+    mapping = b"".join(b"<%02x> <%04x>\n" % (code, ord(letter)) for code, letter in letters.items())
+    to_unicode = (
+        b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
+        b"1 begincodespacerange <00> <ff> endcodespacerange\n5 beginbfchar\n%sendbfchar\nendcmap end end" % mapping
+    )
+    stream = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(to_unicode), to_unicode)
+    # no space between the words: the pen moves on by half of the font size
+    drawing = b"BT /F 24 Tf 72 700 Td [(ab) -500 (cde)] TJ ET"
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding /ToUnicode 5 0 R >>"
+    sheet = Sheet(drawing=drawing, turn=turn, objects={"M": stream})
+    file = open_pdf(make_pdf(tmp_path / "a.pdf", [sheet], font=font), engine)
+    words = ["".join(letters[code] for code in run) for run in (b"ab", b"cde")]
+    assert file.page(1).text.split() == words
+    found = file.words(1)
+    assert [word.text for word in found] == words
+    along = [(word.y0, word.y1) if turn else (word.x0, word.x1) for word in found]
+    assert along[0][1] < along[1][0]
+
+
+@pytest.mark.parametrize("words", [("hyphen-", "ated")])
+def test_a_word_cut_at_the_line_s_end_is_two_words(tmp_path, engine, words):
+    path = make_pdf(tmp_path / "a.pdf", [Sheet(words=[(72, 700, words[0]), (72, 672, words[1])])])
+    file = open_pdf(path, engine)
+    assert file.page(1).text == "hyphen-\nated"
+    found = file.words(1)
+    assert [word.text for word in found] == ["hyphen-", "ated"]
+    assert found[0].y1 <= found[1].y1 and found[0].y1 - found[0].y0 < 0.06  # a box of one line
+
+
 def test_a_scan_has_no_text(tmp_path, engine):
     path = make_pdf(tmp_path / "a.pdf", [Sheet(drawing=b"100 100 200 200 re f")])
     page = open_pdf(path, engine).page(1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vlm2vec_rag.errors import EncryptedMedia, UnreadableMedia
 from vlm2vec_rag.extras import require
 from vlm2vec_rag.media.pdf.base import Bookmark, Word
+from vlm2vec_rag.media.pdf.mupdf_spaces import loses_spaces, spaced_text, spaced_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -52,15 +53,20 @@ class MupdfDocument:
 
     def text(self, index: int) -> str:
         with _as_unreadable(self._path):
-            return str(self._document[index].get_text("text"))
+            page = self._document[index]
+            text = str(page.get_text("text"))
+            return spaced_text(page) if loses_spaces(text) else text
 
     def words(self, index: int) -> list[Word]:
         with _as_unreadable(self._path):
             page = self._document[index]
             turn, rect = page.rotation_matrix, page.rect  # words come unturned
+            found = [(word[4], word[:4]) for word in page.get_text("words")]
+            if loses_spaces("".join(text for text, _ in found)):
+                found = spaced_words(page)
             words = []
-            for x0, y0, x1, y1, text, *_ in page.get_text("words"):
-                box = self._mupdf.Rect(x0, y0, x1, y1) * turn
+            for text, corners in found:
+                box = self._mupdf.Rect(corners) * turn
                 words.append(
                     Word(text, box.x0 / rect.width, box.y0 / rect.height, box.x1 / rect.width, box.y1 / rect.height)
                 )

@@ -15,6 +15,7 @@ from vlm2vec_rag.media.pdf.mupdf import encrypted
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+_HYPHENS = ("\x02", "\ufffe")  # what PDFium gives instead of a hyphen and a line end
 _GRID = 1_000_000  # device units that PDFium maps a page onto when asked where a point is shown
 
 
@@ -56,7 +57,10 @@ class PdfiumDocument:
 
     def text(self, index: int) -> str:
         with self._text_page(index) as (_, text_page):
-            return str(text_page.get_text_bounded(errors="replace"))
+            text = str(text_page.get_text_bounded(errors="replace"))
+            for mark in _HYPHENS:
+                text = text.replace(mark, "-\n")
+            return text
 
     def words(self, index: int) -> list[Word]:
         words: list[Word] = []
@@ -65,7 +69,10 @@ class PdfiumDocument:
             text: list[str] = []
             for char in range(text_page.count_chars()):
                 code = self._raw.FPDFText_GetUnicode(text_page, char)
-                if chr(code).isspace() or code in (0, 0xFFFE):
+                if chr(code) in _HYPHENS:
+                    run.append(char)
+                    text.append("-")
+                if chr(code).isspace() or code == 0 or chr(code) in _HYPHENS:
                     words += self._word(page, text_page, text, run)
                     run, text = [], []
                 else:
