@@ -14,7 +14,9 @@ from langchain_core.vectorstores import VectorStore
 from langchain_vlm2vec import encoding
 from langchain_vlm2vec.embeddings import VLM2VecEmbeddings
 from langchain_vlm2vec.writing import Entry, EntryReader, batches, new_items, one_each, points_of
+from vlm2vec_rag.encoder import DEFAULT_MODEL
 from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.provenance import record_model
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
@@ -153,6 +155,7 @@ class AddingStore(VectorStore):
     def media_settings(self) -> MediaSettings:
         """How this collection's files become items: as recorded in it, or by default, and recorded from now on.
 
+        The model's name is recorded as well, so that the command line needs no option to search here.
         With these, `MediaLoader` gives documents the ids under which the command line knows the same pages and clips.
 
         Raises:
@@ -165,8 +168,11 @@ class AddingStore(VectorStore):
                 f"the collection {self.collection.name!r} holds vectors of {self.collection.fingerprint}, and the "
                 "store has no embeddings; open it with those it was built with to add to it"
             )
-        encoder = self._embedding.load() if isinstance(self._embedding, VLM2VecEmbeddings) else None
-        return settle_media(self.collection, encoder, None)
+        if not isinstance(self._embedding, VLM2VecEmbeddings):
+            return settle_media(self.collection, None, None)
+        if self._embedding.encoder is None:
+            record_model(self.collection, self._embedding.model or DEFAULT_MODEL, self._embedding.adapter)
+        return settle_media(self.collection, self._embedding.load(), None)
 
     def _media(self) -> MediaReader:
         from vlm2vec_rag.media import MediaLimits, MediaReader

@@ -17,9 +17,11 @@ from vlm2vec_rag.encoder.load import FRAMES
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query
 from vlm2vec_rag.pixels import MAX_PIXELS
+from vlm2vec_rag.provenance import recorded_model
 from vlm2vec_rag.words import question
 
 if TYPE_CHECKING:
+    from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.encoder.base import Vectors
     from vlm2vec_rag.media import MediaReader
 
@@ -56,6 +58,18 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
     @classmethod
     def _path_to_str(cls, value: Any) -> Any:
         return str(value) if isinstance(value, Path) else value
+
+    @classmethod
+    def for_collection(cls, collection: Collection, **settings: Any) -> VLM2VecEmbeddings:
+        """The embeddings that a collection was built with, as whoever indexed it wrote down.
+
+        Raises:
+            InvalidInput: The collection holds words only, or does not say where its model is.
+        """
+        model, adapter = recorded_model(collection)
+        made_with = collection.fingerprint
+        named = {"model": model, "adapter": adapter, "max_pixels": made_with.max_pixels, "frames": made_with.frames}
+        return cls(**{**named, **settings})
 
     def load(self) -> Encoder:
         """The encoder behind this; loads it at the first call.

@@ -11,7 +11,7 @@ import weakref
 from typing import Any
 
 from vlm2vec_rag.encoder.base import Encoder
-from vlm2vec_rag.encoder.load import load_encoder
+from vlm2vec_rag.encoder.load import DEFAULT_MODEL, load_encoder
 
 _loaded: weakref.WeakValueDictionary[tuple[tuple[str, str], ...], Encoder] = weakref.WeakValueDictionary()
 _turn = threading.Lock()
@@ -26,6 +26,7 @@ def shared_encoder(**settings: Any) -> Encoder:
         ModelNotFound: The model or adapter cannot be reached.
         InvalidInput: A setting makes no sense.
     """
+    settings["model"] = settings.get("model") or DEFAULT_MODEL
     key = tuple(sorted((name, str(value)) for name, value in settings.items()))
     with _turn:  # a second caller waits for the first one's model instead of loading it as well
         encoder = _loaded.get(key)
