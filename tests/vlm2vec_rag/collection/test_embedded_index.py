@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def test_searches_go_on_while_it_is_built(collection: Collection, tmp_path: Path
     while len(shards(tmp_path)) == 2:
         assert collection.search(query, mode="dense", limit=1)[0].payload.page == 0
         searches += 1
+        time.sleep(0.01)  # the child is polite and waits for an idle moment
     assert searches > 3
     assert collection.search(query, mode="dense", limit=1)[0].payload.page == 0
 

@@ -21,13 +21,14 @@ def record(found: Any) -> models.Record:
     )
 
 
-def scored_point(found: Any) -> models.ScoredPoint:
+def scored_point(found: Any, *, with_vectors: bool) -> models.ScoredPoint:
+    """`with_vectors` says whether they were asked for; the engine sends those of a diverse (MMR) search unasked."""
     return models.ScoredPoint.model_construct(
         id=id_of(found.id),
         version=found.version,
         score=found.score,
         payload=found.payload,
-        vector=vectors(found.vector),
+        vector=vectors(found.vector) if with_vectors else None,
         shard_key=None,
         order_value=found.order_value,
     )

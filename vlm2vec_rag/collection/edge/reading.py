@@ -62,10 +62,8 @@ class Reading:
             return shard.rules.one(using, query, of="the query")
 
         batch = edge.QueryBatchRequest([to_edge.request_of(each, resolve) for each in requests])
-        return [
-            QueryResponse.model_construct(points=[from_edge.scored_point(each) for each in found])
-            for found in shard.engine.query_batch(batch)
-        ]
+        answers = zip(requests, shard.engine.query_batch(batch), strict=True)
+        return [QueryResponse.model_construct(points=_scored(found, request)) for request, found in answers]
 
     def scroll(
         self,
@@ -120,6 +118,10 @@ class Reading:
         request = edge.FacetRequest(key, limit=limit, exact=exact, filter=to_edge.filter_of(facet_filter))
         hits = self._shard(collection_name).engine.facet(request).hits
         return models.FacetResponse(hits=[models.FacetValueHit(value=hit.value, count=hit.count) for hit in hits])
+
+
+def _scored(found: Sequence[Any], request: models.QueryRequest) -> list[models.ScoredPoint]:
+    return [from_edge.scored_point(each, with_vectors=bool(request.with_vector)) for each in found]
 
 
 def _vector_of_point(shard: Shard, point_id: Any, using: str) -> Any:

@@ -18,7 +18,7 @@ from vlm2vec_rag.collection.edge.building import Build
 from vlm2vec_rag.collection.edge.checks import VectorRules
 from vlm2vec_rag.collection.edge.config import dense_params, edge_config
 from vlm2vec_rag.collection.edge.folder import Description, new_shard_name
-from vlm2vec_rag.errors import CollectionError
+from vlm2vec_rag.errors import CollectionError, InvalidInput
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +76,17 @@ class Shard:
 
     # writing
 
-    def write(self, operation: Any, ids: Iterable[Any]) -> None:
-        """Apply an update of these points; when this returns it survives the death of the process."""
-        changed = list(ids)
+    def write(self, operation: Any, ids: Sequence[Any], *, must_exist: bool = False) -> None:
+        """Apply an update of these points; when this returns it survives the death of the process.
+
+        Raises:
+            InvalidInput: A point that must exist does not; the engine would notice only half way through the others.
+        """
         with self._writing:
+            if must_exist:
+                self._check_exist(ids)
             self.engine.update(operation)
-            self._note(changed)
+            self._note(ids)
 
     def write_matching(self, operation: Any, condition: Any) -> None:
         """Apply an update of whatever points pass a filter."""
@@ -193,6 +198,12 @@ class Shard:
             shutil.rmtree(build.path, ignore_errors=True)
 
     # inside
+
+    def _check_exist(self, ids: Sequence[Any]) -> None:
+        found = {str(each.id) for each in self.engine.retrieve(list(ids), False, False)}
+        missing = [str(each) for each in ids if str(each) not in found]
+        if missing:
+            raise InvalidInput(f"there is no point {', '.join(missing[:5])} to change; nothing was changed")
 
     def _note(self, changed: Sequence[Any]) -> None:
         self._pending += len(changed)

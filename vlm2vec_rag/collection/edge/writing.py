@@ -56,7 +56,7 @@ class Writing:
     ) -> models.UpdateResult:
         shard = self._shard(collection_name)
         checked = [edge.PointVectors(to_edge.id_of(each.id), _vectors(shard, each.id, each.vector)) for each in points]
-        shard.write(_Operation.update_vectors(checked), _ids(checked))
+        shard.write(_Operation.update_vectors(checked), _ids(checked), must_exist=True)
         return _completed()
 
     def delete_vectors(
@@ -72,7 +72,11 @@ class Writing:
 
     def delete(self, collection_name: str, points_selector: Any, **_: Any) -> models.UpdateResult:
         return self._update(
-            collection_name, points_selector, _Operation.delete_points, _Operation.delete_points_by_filter
+            collection_name,
+            points_selector,
+            _Operation.delete_points,
+            _Operation.delete_points_by_filter,
+            must_exist=False,
         )
 
     def set_payload(
@@ -111,14 +115,20 @@ class Writing:
         )
 
     def _update(
-        self, name: str, selector: Any, by_ids: Callable[[list[Any]], Any], by_filter: Callable[[Any], Any]
+        self,
+        name: str,
+        selector: Any,
+        by_ids: Callable[[list[Any]], Any],
+        by_filter: Callable[[Any], Any],
+        *,
+        must_exist: bool = True,
     ) -> models.UpdateResult:
         shard = self._shard(name)
         ids, condition = to_edge.selection_of(selector)
         if ids is None:
             shard.write_matching(by_filter(condition), condition)
         else:
-            shard.write(by_ids(ids), ids)
+            shard.write(by_ids(ids), ids, must_exist=must_exist)
         return _completed()
 
 
