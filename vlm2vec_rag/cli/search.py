@@ -51,6 +51,12 @@ def search_command(
     adapter: options.AdapterOption = None,
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
+    moments: Annotated[
+        bool, typer.Option("--moments", help="When it happens: windows of a video joined, their edges refined.")
+    ] = False,
+    videos: Annotated[
+        str | None, typer.Option("--videos", help="Whole videos, by the max or the mean of their windows.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
     open_first: Annotated[bool, typer.Option("--open", help="Open the first hit in its program.")] = False,
 ) -> None:
@@ -63,7 +69,10 @@ def search_command(
     with place.open() as collection:
         retriever = open_retriever(collection, choice, place, mode=mode)
         query = build_query(question, image, clip, retriever)
-        hits = retriever.search(query, mode=mode, limit=limit, filter=wanted)  # type: ignore[arg-type]  # checked there
+        if moments or videos:
+            hits = search_time(query, retriever, videos, mode=mode, limit=limit, wanted=wanted)
+        else:
+            hits = retriever.search(query, mode=mode, limit=limit, filter=wanted)  # type: ignore[arg-type]  # checked there
     if as_json:
         for hit in hits:
             typer.echo(json.dumps(dataclasses.asdict(hit), ensure_ascii=False, default=str))
@@ -73,6 +82,20 @@ def search_command(
         note("nothing found; ask with other words, or look at what is indexed with: vlm2vec-rag list")
     if open_first and hits:
         open_hit(hits[0])
+
+
+def search_time(
+    query: Query, retriever: Retriever, videos: str | None, *, mode: str, limit: int, wanted: Filter | None
+) -> list[Hit]:
+    """Moments, with their edges refined, or whole videos."""
+    from vlm2vec_rag.indexing import settle_media
+    from vlm2vec_rag.media import MediaReader
+    from vlm2vec_rag.moments import search_moments, search_videos
+
+    if videos:
+        return search_videos(query, retriever, pool=videos, mode=mode, limit=limit, filter=wanted)  # type: ignore[arg-type]  # checked there
+    with MediaReader(settle_media(retriever.collection, retriever.encoder, None)) as reader:
+        return search_moments(query, retriever, mode=mode, limit=limit, filter=wanted, reader=reader)  # type: ignore[arg-type]  # checked there
 
 
 def open_retriever(collection: Collection, choice: ModelChoice, place: Place, *, mode: str) -> Retriever:

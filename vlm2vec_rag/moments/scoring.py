@@ -1,0 +1,70 @@
+"""How well stretches of a video answer a question: by their frames, by what is said meanwhile, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vlm2vec_rag.excerpts import stems
+from vlm2vec_rag.moments.spans import Span, rescaled
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vlm2vec_rag.encoder import Encoder
+    from vlm2vec_rag.items import Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as moments are looked for: its vector, its words, or both."""
+
+    words: str = ""
+    vector: NDArray[np.float32] | None = None  # (D,)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What cosines are worth in one search. They differ from question to question, and only by little within one."""
+
+    ordinary: float  # of windows that have nothing to do with the question
+    peak: float  # of the moment's best window; above the ordinary
+
+
+def joint(dense: Sequence[Span], words: Sequence[Span]) -> list[Span]:
+    """Scores of two kinds for the same stretches as one, from 0 to 1.
+
+    Each kind is brought to 0..1 over all stretches and the mean is taken, which keeps how much one stands out (ranks,
+    as in reciprocal rank fusion, would not). A kind that tells nothing apart is left out.
+    """
+    told = [rescaled(kind) for kind in (dense, words) if len({each.score for each in kind}) > 1]
+    if not told:
+        return rescaled(dense or words)
+    return [
+        Span(spans[0].start_s, spans[0].end_s, sum(each.score for each in spans) / len(spans))
+        for spans in zip(*told, strict=True)
+    ]
+
+
+def score_clips(clips: Sequence[Clip], question: Question, encoder: Encoder | None, scale: Scale | None) -> list[Span]:
+    """Scores of clips that are read just now: 0 for the ordinary, 1 for as good as the moment's best window.
+
+    Args:
+        clips: With frames and the words said meanwhile.
+        question: What is looked for.
+        encoder: Encodes the clips.
+        scale: What cosines are worth in this search; None goes by words alone.
+    """
+    told: list[list[float]] = []
+    if encoder is not None and question.vector is not None and scale is not None:
+        cosines = encoder.encode_items(list(clips)) @ question.vector
+        told.append([(float(cosine) - scale.ordinary) / (scale.peak - scale.ordinary) for cosine in cosines])
+    wanted = stems(question.words)
+    shared = [len(wanted & stems(clip.text)) for clip in clips]
+    if len(set(shared)) > 1 or not told:
+        told.append([count / max(*shared, 1) for count in shared])
+    return [
+        Span(clip.start_s, clip.end_s, sum(scores) / len(scores)) for clip, *scores in zip(clips, *told, strict=True)
+    ]
