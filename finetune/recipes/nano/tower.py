@@ -51,7 +51,7 @@ def config() -> Qwen2VLConfig:
 def new_model(rarity: npt.NDArray[np.float32], spellings: list[str], seed: int = 0) -> Qwen2VLModel:
     """Random weights that already know what is the same everywhere.
 
-    All three channels and both frames of a patch start equal, so colour reads as its grey. A token's embedding has a
+    The three channels of a patch start equal, so colour reads as its grey. A token's embedding has a
     part of its own, random, and a part for its spelling; both are longer for rare pieces, and a step along one common
     direction says how rare it is: a cell's state will be a sum of rows, rare pieces outweigh frequent ones in it, and
     one attention score can tell them apart. The spelling is there for the tower: half-read letters already point to the
@@ -133,11 +133,16 @@ def grey_weight(model: Qwen2VLModel) -> torch.Tensor:
 
 
 def spread_grey(model: Qwen2VLModel, weight: torch.Tensor) -> None:
-    """Write a folded weight back so that grey pictures give exactly the same states, colour those of its mean."""
-    scale = torch.tensor(STD).view(1, 3, 1, 1, 1) / (6 * GREY_STD)
-    full = weight.float().view(-1, 1, 1, PATCH, PATCH) * scale
+    """Write a folded weight back so that grey pictures give exactly the same states, colour those of its mean.
+
+    All of it goes to the first of a patch's two frames, which are the same in a picture. In a clip they are seconds
+    apart: summed, two screens of text would lie on top of each other and neither could be read.
+    """
+    scale = torch.tensor(STD).view(1, 3, 1, 1) / (3 * GREY_STD)
     with torch.no_grad():
-        model.visual.patch_embed.proj.weight.copy_(full.expand_as(model.visual.patch_embed.proj.weight))
+        full = model.visual.patch_embed.proj.weight  # (E, 3, 2, 14, 14)
+        full.zero_()
+        full[:, :, 0] = weight.to(full.dtype).view(-1, 1, PATCH, PATCH) * scale.to(full.dtype)
 
 
 def cut_grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

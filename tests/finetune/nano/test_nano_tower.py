@@ -63,3 +63,12 @@ def test_working_out_the_last_token_alone_changes_nothing(model):
         places = torch.arange(len(row))[None]
         whole = model.language_model(inputs_embeds=row[None], position_ids=places, use_cache=False).last_hidden_state
         torch.testing.assert_close(vector, nn.functional.normalize(whole[0, -1], dim=-1), atol=1e-6, rtol=1e-5)
+
+
+def test_a_clip_is_read_by_the_first_frame_of_each_pair(model):
+    pictures = torch.rand(2, 128, 3, 2, 196)
+    other = pictures.clone()
+    other[:, :, :, 1] = torch.rand(2, 128, 3, 196)  # what comes seconds later
+    grid = torch.tensor([[2, 8, 16]])
+    seen = [model.visual(each.reshape(256, -1), grid_thw=grid).pooler_output for each in (pictures, other)]
+    torch.testing.assert_close(seen[0], seen[1])
