@@ -30,7 +30,7 @@ def assemble(folder: Path, read: str, match: str) -> Qwen2VLModel:
 
 
 def save(model: Qwen2VLModel, tokenizer: Path, target: Path) -> None:
-    """Write config, weights, tokenizer and preprocessor."""
+    """Write config, weights, tokenizer and preprocessor; the model is left in float16."""
     whole = Qwen2VLForConditionalGeneration(model.config)
     whole.model = model
     whole.tie_weights()
