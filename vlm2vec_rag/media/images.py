@@ -61,10 +61,11 @@ class ImageFile:
                 caption = caption_of(self._picture, self._limits.page_chars)
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, PIL.Image.DecompressionBombError) as error:
             raise self._unreadable(error) from error
-        frames = getattr(self._picture, "n_frames", 1)
         size = reduced_size(image.height, image.width, max_pixels or self._settings.max_pixels)
+        shown = image.copy() if size is None else resize(image, *size)
+        frames = getattr(self._picture, "n_frames", 1)  # goes through the file, and may leave another frame loaded
         return Image(
-            image=image if size is None else resize(image, *size),
+            image=shown,
             source=self._path,
             text=caption.text,
             title=caption.title,
@@ -93,16 +94,19 @@ def upright_rgb(picture: PILImage) -> PILImage:
     """Decode the current frame: turned as its EXIF data say, transparent parts on white, 8 bits per channel.
 
     16 bits are scaled by their full range (65535 is white); 32-bit integers and floats from their least to their
-    greatest value. Colour profiles are not applied, as the public code does not apply them either.
+    greatest value. Colour profiles are not applied, as the public code does not apply them either. Where nothing is to
+    be done the very picture is returned: one of 200 megapixels is 600 MB, and each copy as much again.
     """
     from PIL import Image, ImageOps
 
-    image = _eight_bits(ImageOps.exif_transpose(picture))
+    picture.load()
+    is_turned = picture.getexif().get(_ORIENTATION, 1) != 1
+    image = _eight_bits(ImageOps.exif_transpose(picture) if is_turned else picture)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.new("RGBA", layer.size, "white")
         image.alpha_composite(layer)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(picture: PILImage) -> PILImage:

@@ -105,7 +105,8 @@ def test_of_several_frames_the_first_is_shown_and_the_count_kept(tmp_path, suffi
     extra = {"lossless": True} if suffix == "webp" else {}
     frames[0].save(path, save_all=True, append_images=frames[1:], **extra)
     with closing(ImageFile(str(path), sniff(path), MediaSettings(), MediaLimits())) as file:
-        item = file.item(0)
+        item, again = file.item(0), file.item(0)
+    assert item.content_hash == again.content_hash
     assert item.image.getpixel((20, 20)) == (255, 0, 0)
     assert item.metadata["frames_in_file"] == 3
 
