@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,8 @@ class MediaNodeParser(NodeParser):
     >>> IngestionPipeline(transformations=[MediaNodeParser(), embed_model], vector_store=store).run(documents=documents)
     """
 
-    splitter: SerializeAsAny[NodeParser] = Field(
-        default_factory=SentenceSplitter, description="Splits the texts that are not from a media reader."
+    splitter: SerializeAsAny[NodeParser] | None = Field(
+        default=None, description="Splits the texts that are not from a media reader; None: LlamaIndex's own default."
     )
 
     @classmethod
@@ -29,6 +30,7 @@ class MediaNodeParser(NodeParser):
         return "MediaNodeParser"
 
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
+        splitter = self.splitter or _sentence_splitter()
         parsed: list[BaseNode] = []
         for node in get_tqdm_iterable(nodes, show_progress, "Parsing nodes"):
             if stands_for_file(node):
@@ -36,5 +38,11 @@ class MediaNodeParser(NodeParser):
             elif shown_file(node):
                 parsed.append(node)
             else:
-                parsed += self.splitter._parse_nodes([node], **kwargs)
+                parsed += splitter._parse_nodes([node], **kwargs)
         return parsed
+
+
+@functools.cache
+def _sentence_splitter() -> SentenceSplitter:
+    """LlamaIndex's default. Not a field: its tokenizer, unpickled in a worker, is fetched from the network."""
+    return SentenceSplitter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from vlm2vec_rag.items import Hit
 from vlm2vec_rag.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
     from vlm2vec_rag.media import MediaReader
 
 logger = logging.getLogger(__name__)
@@ -61,18 +64,26 @@ def picture_blocks(payload: Payload, pictures: Pictures) -> list[ImageBlock | Te
         start_s=payload.start_s,
         end_s=payload.end_s,
     )
-    share = pictures.frames if payload.kind == "clip" else 1
+    budget = pictures.max_pixels // (pictures.frames if payload.kind == "clip" else 1)
     try:
-        shown = pictures_of(hit, _reader(), max_pixels=pictures.max_pixels // share, frames=pictures.frames)
+        shown = pictures_of(hit, _reader(), max_pixels=budget, frames=pictures.frames)
     except VlmRagError as error:
         logger.warning("%s is not shown to the model: %s", payload.place, error)
         return [TextBlock(text=f"(the {payload.kind} itself cannot be shown)")]
     blocks: list[ImageBlock | TextBlock] = []
     for picture in shown:
         file = io.BytesIO()
-        picture.convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
+        _bounded(picture, budget).convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
         blocks.append(ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg"))
     return blocks
+
+
+def _bounded(picture: PILImage, max_pixels: int) -> PILImage:
+    """The reader keeps a sliver as it is, where reducing it would change its vector; nothing of the kind holds here."""
+    scale = math.sqrt(max_pixels / (picture.width * picture.height))
+    if scale >= 1:
+        return picture
+    return picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
 
 
 @functools.cache
