@@ -58,6 +58,11 @@ class Place:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return Thumbnails(cache / "vlm2vec-rag" / "thumbnails")
 
+    @property
+    def uploads(self) -> Path:
+        """Where the web app keeps what it is given: beside an embedded collection, else in the working folder."""
+        return self.folder / "uploads" if self.qdrant is None else Path("vlm2vec-uploads")
+
     def open(self, fingerprint: Fingerprint | None = None, *, create: bool = False) -> Collection:
         """Open the collection; without `create` it must be there."""
         from vlm2vec_rag.collection import open_collection
