@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from vlm2vec_finetune import checkpoints
@@ -28,15 +29,17 @@ from vlm2vec_finetune.datasets.base import VisDocDataset
 from vlm2vec_finetune.datasets.files import read_pairs
 from vlm2vec_finetune.datasets.registry import import_modules, open_dataset
 from vlm2vec_finetune.gradcache import Seen, Slot
+from vlm2vec_finetune.inputs import read_ahead
 from vlm2vec_finetune.loss import duplicates, info_nce
 from vlm2vec_finetune.mixing import Mix
 from vlm2vec_finetune.model import Trainee, load_trainee
+from vlm2vec_finetune.pairs import Content
 from vlm2vec_finetune.ranks import Ranks, open_ranks
 from vlm2vec_finetune.recipe import Recipe
 from vlm2vec_finetune.scoring import METRICS, Scores, Trial, score, trial_of
 from vlm2vec_finetune.spool import Spool
 from vlm2vec_finetune.visuals import Visuals
-from vlm2vec_rag.errors import InvalidInput, UnreadableMedia, VlmRagError
+from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia, VlmRagError
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +135,8 @@ class _Run:
     def go(self, restart: bool, stop: threading.Event, stop_at: int | None) -> Outcome:
         self._begin(restart)
         recipe, progress = self.recipe, self.progress
+        if progress.step >= recipe.max_steps and self._final.is_dir():
+            return Outcome(self._final, progress.step, is_finished=True)
         for watch in self.watches:
             watch.started(recipe, progress.step)
         last = min(recipe.max_steps, stop_at or recipe.max_steps)
@@ -169,6 +174,10 @@ class _Run:
             logger.info("resuming %s after step %d", self.folder, self.progress.step)
         if self.ranks.is_first:
             _cut_log(self._log, self.progress.step)
+
+    @property
+    def _final(self) -> Path:
+        return self.folder / ("adapter" if self.recipe.mode == "lora" else "model")
 
     @property
     def _log(self) -> Path:
@@ -301,7 +310,7 @@ class _Run:
         if done < self.recipe.max_steps:
             return Outcome(checkpoints.step_folder(self.folder, done), done, is_finished=False)
         self._evaluate()
-        final = self.folder / ("adapter" if self.recipe.mode == "lora" else "model")
+        final = self._final
         if self.ranks.is_first:
             part = final.with_name(f".{final.name}.part")
             shutil.rmtree(part, ignore_errors=True)
@@ -328,19 +337,23 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
 @torch.no_grad()
 def evaluate_trainee(trainee: Trainee, trial: Trial, workers: int) -> Scores:
-    """Score the model as it is now, without dropout, on one rank."""
-    from vlm2vec_finetune.inputs import read_ahead
-
+    """Score the model as it is now, without dropout, on one rank; what cannot be read ranks last."""
     trainee.model.eval()
     sides = [*trial.queries, *trial.candidates]
 
-    def load(numbered: tuple[int, tuple[str, Any]]) -> Slot:
+    def load(numbered: tuple[int, tuple[str, Content]]) -> Slot | None:
         at, (prompt, content) = numbered
-        return Slot(slot=at, key=0, prepared=trainee.inputs.prepare(prompt, content))
+        try:
+            return Slot(slot=at, key=0, prepared=trainee.inputs.prepare(prompt, content))
+        except MediaError as error:
+            logger.warning("held out: %s", error)
+            return None
 
+    vectors = np.full((len(sides), trainee.checkpoint.dim), np.nan, dtype=np.float32)
     with Spool() as spool:
-        seen = trainee.engine.look(read_ahead(load, list(enumerate(sides)), workers=workers), spool)
-        vectors = trainee.engine.encode(seen, spool).numpy()
+        slots = (slot for slot in read_ahead(load, list(enumerate(sides)), workers=workers) if slot is not None)
+        seen = trainee.engine.look(slots, spool)
+        vectors[[each.slot for each in seen]] = trainee.engine.encode(seen, spool).numpy()
     return score(trial, vectors[: len(trial.queries)], vectors[len(trial.queries) :])
 
 

@@ -25,7 +25,7 @@ def recipe(request: pytest.FixtureRequest, make_recipe: Callable[..., Recipe]) -
     return make_recipe(use_dora=request.param, lora_target_modules=["q_proj", "v_proj", "up_proj"])
 
 
-def served(model: str | Path, adapter: Path | None = None) -> np.ndarray:
+def served(model: str | Path | None, adapter: Path | None = None) -> np.ndarray:
     return load_encoder(model, adapter, device="cpu", dtype="float32").encode_prompts(TEXTS, [None] * 3)
 
 
@@ -34,6 +34,7 @@ def test_the_encoder_serves_what_was_trained(recipe: Recipe) -> None:
     with_flag = served(recipe.model_name, folder)
     assert np.abs(with_flag - served(recipe.model_name)).max() > 1e-3
     np.testing.assert_array_equal(served(folder), with_flag)  # its config names its base
+    np.testing.assert_array_equal(served(None, folder), with_flag)  # and `--adapter` alone is enough
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

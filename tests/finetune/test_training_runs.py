@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,6 +116,41 @@ def test_an_unfinished_checkpoint_is_never_taken_for_one(make_recipe: Callable[.
     watch = Recorder()
     train(recipe, watches=[watch])
     assert [report.step for report in watch.reports] == [3, 4]
+
+
+def test_a_finished_run_is_left_as_it_is(make_recipe: Callable[..., Recipe], pairs_file: Path) -> None:
+    recipe = make_recipe(max_steps=2, held_out=str(pairs_file))
+    first = train(recipe)
+    watch = Recorder()
+    assert train(recipe, watches=[watch]) == first
+    assert not watch.scores
+
+
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(make_recipe: Callable[..., Recipe]) -> None:
+    class Interrupting(Recorder):
+        def stepped(self, report: StepReport) -> None:
+            if report.step == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    recipe = make_recipe()
+    before = signal.getsignal(signal.SIGTERM)
+    outcome = train(recipe, watches=[Interrupting()])
+    assert (outcome.step, outcome.is_finished, outcome.folder.name) == (2, False, "checkpoint-00000002")
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert train(recipe).is_finished
+
+
+def test_bf16_keeps_the_adapter_in_float32_and_learns_the_same(
+    make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    losses = {}
+    for precision in ("bf16", "float32"):
+        watch = Recorder()
+        recipe = make_recipe(precision=precision, output_dir=str(tmp_path / precision), gradient_checkpointing=True)
+        outcome = train(recipe, watches=[watch])
+        assert {each.dtype for each in weights(outcome.folder).values()} == {torch.float32}
+        losses[precision] = [report.loss for report in watch.reports]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.1)
 
 
 def test_another_recipe_does_not_resume(make_recipe: Callable[..., Recipe]) -> None:
