@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import ask, demo, evaluate, index, manage, search, serve
+from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, search, serve
 from vlm2vec_rag.cli.console import complain
 from vlm2vec_rag.errors import VlmRagError
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("index")(index.index_command)
 app.command("search")(search.search_command)
 app.command("ask")(ask.ask_command)
+app.command("highlights")(highlights.highlights_command)
+app.command("classify")(classify.classify_command)
 app.command("list")(manage.list_command)
 app.command("remove")(manage.remove_command)
 app.command("info")(manage.info_command)
