@@ -4,7 +4,7 @@ Runs as it is, offline, in about ten seconds: with VLM2Vec-V2.0 where it is at h
 """
 
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompts import PromptTemplate
 from langchain_core.tools.retriever import create_retriever_tool
 from langchain_vlm2vec import MediaLoader, VLM2VecEmbeddings, VLM2VecRetriever, VLM2VecVectorStore
@@ -23,7 +23,7 @@ call = {"name": "search_files", "args": {"query": "LaTeX font sizes from tiny to
 replies = [AIMessage("", tool_calls=[call]), AIMessage("Ten, from \\tiny to \\Huge.")]
 # the real one goes here: chat_model = langchain.chat_models.init_chat_model("openai:gpt-4o").bind_tools([tool])
 chat_model = GenericFakeChatModel(messages=iter(replies))
-messages = [HumanMessage("Which font sizes are there?")]
+messages: list[BaseMessage] = [HumanMessage("Which font sizes are there?")]
 while (reply := chat_model.invoke(messages)).tool_calls:
     messages += [reply, *(tool.invoke(each) for each in reply.tool_calls)]
     print(reply.tool_calls[0]["args"], "->", messages[-1].text[:120], sep="\n")

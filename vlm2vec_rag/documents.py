@@ -31,7 +31,13 @@ FRAMEWORK_FIELD = "_framework"
 
 
 def point_id_of(document_id: str) -> str:
-    """The point that holds a document: its id where that is a UUID, else uuid5 of it. Qdrant takes nothing else."""
+    """The point that holds a document: its id where that is a UUID, else uuid5 of it. Qdrant takes nothing else.
+
+    Raises:
+        InvalidInput: The id is no string.
+    """
+    if not isinstance(document_id, str):
+        raise InvalidInput(f"the document id {document_id!r} is a {type(document_id).__name__}; expected a str")
     try:
         return str(uuid.UUID(document_id))
     except ValueError:

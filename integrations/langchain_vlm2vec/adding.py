@@ -45,6 +45,7 @@ class AddingStore(VectorStore):
 
         Documents of pages, pictures and clips, as `MediaLoader` gives them, are embedded by what they show: their
         files are read again. All others are texts. Equal content that is here already is not encoded again.
+        Metadata that names a file has it opened, so take documents of files from nobody you would not let open files.
 
         Args:
             documents: Any number of them, in any mixture.
@@ -189,7 +190,10 @@ Maker: TypeAlias = Callable[[EntryReader], Iterator[Entry]]
 
 
 def _documents(documents: Iterable[Document], ids: Ids) -> Maker:
-    given = list(documents)
+    given = _several(documents)
+    for each in given:
+        if not isinstance(each, Document):
+            raise InvalidInput(f"documents holds a {type(each).__name__}; expected Documents, or add_texts for strings")
     each_id = one_each("ids", ids, len(given), "documents", None)
     return lambda reader: reader.documents(given, each_id)
 

@@ -102,7 +102,10 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
 
         Raises:
             EmptyInput: A text without a word.
+            InvalidInput: A single text instead of a list.
         """
+        if isinstance(texts, str):
+            raise InvalidInput(f"texts is the single text {texts[:80]!r}; expected a list")
         vectors = self._run("embed_documents", {"texts": list(texts)}, lambda encoder: encoder.encode_items(texts))
         rows: list[list[float]] = vectors.tolist()
         return rows

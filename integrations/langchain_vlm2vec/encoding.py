@@ -29,9 +29,14 @@ def fingerprint_of(embedding: Embeddings | None) -> Fingerprint:
     """What vectors of these embeddings are made with: the encoder's own fingerprint, or the class and its model's name.
 
     Embeddings that are not VLM2Vec are asked for one vector, to learn its width.
+
+    Raises:
+        InvalidInput: It is no LangChain embeddings.
     """
     if embedding is None:
         return WORDS_ONLY
+    if not isinstance(embedding, Embeddings):
+        raise InvalidInput(f"embedding is a {type(embedding).__name__}; expected VLM2VecEmbeddings or other Embeddings")
     if isinstance(embedding, VLM2VecEmbeddings):
         return embedding.load().fingerprint
     named = getattr(embedding, "model", None) or getattr(embedding, "model_name", None)

@@ -222,12 +222,12 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, in the order asked for; ids that are not there are left out."""
-        points = self.collection.retrieve([point_id_of(each) for each in ids]) if ids else []
+        points = self.collection.retrieve(_points(ids)) if ids else []
         return [document_of(each.id, each.payload) for each in points]
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """`get_by_ids`, awaited."""
-        points = await self._awaited.retrieve([point_id_of(each) for each in ids]) if ids else []
+        points = await self._awaited.retrieve(_points(ids)) if ids else []
         return [document_of(each.id, each.payload) for each in points]
 
 
@@ -237,11 +237,15 @@ def _selection(ids: Sequence[str] | None, filter: Wanted, kwargs: dict[str, Any]
         raise InvalidInput(f"no such argument: {', '.join(sorted(kwargs))}; expected ids or filter")
     if ids is not None and filter is not None:
         raise InvalidInput("both ids and a filter are given; delete by one of them")
-    if isinstance(ids, str):
-        raise InvalidInput(f"ids is the single id {ids!r}; expected a list")
     if ids is not None:
-        return [point_id_of(each) for each in ids]
+        return _points(ids)
     condition = filters.condition(filter)
     if filter is not None and (condition is None or condition == Filter()):
         raise InvalidInput("the filter lets everything pass; call delete() without arguments to delete everything")
     return condition or Filter()
+
+
+def _points(ids: Sequence[str]) -> list[str]:
+    if isinstance(ids, str):
+        raise InvalidInput(f"ids is the single id {ids!r}; expected a list")
+    return [point_id_of(each) for each in ids]

@@ -66,6 +66,11 @@ def test_the_derived_id_depends_on_text_and_metadata_and_not_on_the_order_of_fie
     assert document_id_of("a", {"x": 1, "y": 2}) == document_id_of("a", {"y": 2, "x": 1})
 
 
+def test_an_id_that_is_no_string_is_named():
+    with pytest.raises(InvalidInput, match="document id 7 is a int"):
+        point_id_of(7)
+
+
 ITEMS = [
     Page(image=PICTURE, page=3, source="/r.pdf", text="words", title="Chapter", label="iii", metadata={"team": "a"}),
     Image(image=PICTURE, source="/i.png", text="a caption"),

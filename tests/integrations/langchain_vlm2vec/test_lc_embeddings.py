@@ -131,6 +131,7 @@ def test_a_misspelt_setting_and_a_missing_model_are_named(tiny: dict[str, Any]) 
         (lambda each, media: each.embed_query(" "), EmptyInput, "question is empty"),
         (lambda each, media: each.embed_query(f"{media}/red.png"), InvalidInput, r"red\.png' is a path"),
         (lambda each, media: each.embed_documents(["a", ""]), EmptyInput, "item 1"),
+        (lambda each, media: each.embed_documents("abc"), InvalidInput, "single text 'abc'"),
         (lambda each, media: each.embed_image([media / "gone.png"]), UnreadableMedia, r"gone\.png"),
         (lambda each, media: each.embed_image([media / "talk.mp4"]), InvalidInput, r"talk\.mp4"),
         (lambda each, media: each.embed_video([media / "red.png"]), MediaError, r"red\.png is a png file"),
