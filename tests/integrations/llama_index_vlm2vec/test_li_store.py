@@ -190,7 +190,7 @@ def test_what_a_store_cannot_do_is_said(filled: VLM2VecVectorStore) -> None:
 
 def test_a_missing_collection_or_one_of_another_model_is_refused(embed_model: VLM2VecEmbedding, tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="index something first"):
-        VLM2VecVectorStore.open(tmp_path / "gone")
+        VLM2VecVectorStore.open(tmp_path / "gone", create=False)
     with pytest.raises(CollectionNotFound, match="photos"):
         VLM2VecVectorStore.open(":memory:", embed_model, name="photos", create=False)
     there = tmp_path / "other"
@@ -207,3 +207,11 @@ def test_a_media_node_of_another_store_is_known_again(nodes: list[Any]) -> None:
     again = to_media_node(plain)
     assert isinstance(again, MediaNode)
     assert again.to_dict() == nodes[0].to_dict()
+
+
+def test_a_store_of_words_only_needs_no_model(nodes: list[Any]) -> None:
+    with_words = [node.model_copy(update={"embedding": None}) for node in nodes]
+    words_only = VLM2VecVectorStore.open(":memory:")
+    words_only.add(with_words)
+    found = words_only.query(VectorStoreQuery(query_str="emission targets", mode=VectorStoreQueryMode.SPARSE))
+    assert names(found.nodes) == ["report.pdf#page=2"]  # type: ignore[arg-type]

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec.nodes import to_node
@@ -20,6 +22,7 @@ from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.words import question
 
 if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
     from llama_index.core.vector_stores import MetadataFilters
     from qdrant_client import models
 
@@ -98,6 +101,27 @@ class VLM2VecRetriever(BaseRetriever):
     def embed_model(self) -> VLM2VecEmbedding | None:
         """What questions are embedded with; None where only words are compared."""
         return self._embed_model
+
+    def as_query_engine(
+        self,
+        llm: LLM | None = None,
+        *,
+        multimodal: bool = True,
+        response_mode: ResponseMode = ResponseMode.SIMPLE_SUMMARIZE,
+        **engine: Any,
+    ) -> RetrieverQueryEngine:
+        """A query engine whose model sees the pages, pictures and clip frames that were found.
+
+        Args:
+            llm: A chat model; None takes LlamaIndex's `Settings.llm`.
+            multimodal: False shows it their words only.
+            response_mode: By default one call with all that was found, so that pictures can be compared; LlamaIndex's
+                own modes may hand them over one by one.
+            engine: More for LlamaIndex's `RetrieverQueryEngine.from_args`: `node_postprocessors` and the like.
+        """
+        return RetrieverQueryEngine.from_args(
+            self, llm=llm, multimodal=multimodal, response_mode=response_mode, **engine
+        )
 
     def close(self) -> None:
         """Close the collection, where this opened it; a folder can then be opened by another process."""

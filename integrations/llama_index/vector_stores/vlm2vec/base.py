@@ -20,7 +20,8 @@ from llama_index.vector_stores.vlm2vec.filters import condition
 from vlm2vec_rag.collection import Collection, Filter, Point, open_collection
 from vlm2vec_rag.collection.searching import Mode
 from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
-from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
+from vlm2vec_rag.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
@@ -72,17 +73,23 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         Args:
             location: A folder, `:memory:`, or the address of a Qdrant server such as `http://localhost:6333`.
             embed_model: What the nodes are embedded with; its model is loaded, to see that it fits. None opens
-                whatever is there.
+                whatever is there, or makes a collection that is searched by words only.
             name: The collection at that location.
             create: Make the collection when it is not there.
             place: More for `open_collection`: `api_key`, `language`, `cluster` and the like.
 
         Raises:
-            CollectionNotFound: It is not there and was not to be made, or no model says what it would hold.
+            CollectionNotFound: It is not there and was not to be made.
             FingerprintMismatch: It was built with another model; both are named.
         """
-        fingerprint = None if embed_model is None else embed_model.fingerprint
-        return cls(open_collection(location, name, fingerprint=fingerprint, create=create, **place))
+        if embed_model is not None:
+            return cls(open_collection(location, name, fingerprint=embed_model.fingerprint, create=create, **place))
+        try:
+            return cls(open_collection(location, name, create=False, **place))
+        except CollectionNotFound:
+            if not create:
+                raise
+            return cls(open_collection(location, name, fingerprint=Fingerprint(model="words only"), **place))
 
     @classmethod
     def class_name(cls) -> str:
@@ -107,16 +114,18 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """Write embedded nodes, replacing those with the same ids, and return their ids.
 
+        A collection of words only takes nodes as they are.
+
         Raises:
             InvalidInput: A node has no embedding, or one of another width.
         """
         now = datetime.now(timezone.utc)
         points = []
         for node in nodes:
-            if node.embedding is None:
+            if node.embedding is None and self._collection.dim:
                 raise InvalidInput(f"node {node.node_id} has no embedding; embed it with VLM2VecEmbedding first")
             id_, payload = to_payload(node)
-            vector = np.asarray(node.embedding, dtype=np.float32)
+            vector = None if node.embedding is None else np.asarray(node.embedding, dtype=np.float32)
             points.append(Point(id=id_, payload=replace(payload, indexed_at=now), vector=vector))
         self._collection.upsert(points)
         return [point.payload.document_id or point.id for point in points]
