@@ -17,7 +17,8 @@ from vlm2vec_rag.collection.open import open_collection
 from vlm2vec_rag.collection.points import Found, Payload, Point, point_id
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.collection.collection import Collection, CollectionInfo
+    from vlm2vec_rag.collection.collection import Collection
+    from vlm2vec_rag.collection.info import CollectionInfo
     from vlm2vec_rag.collection.schema import Cluster
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
 _LATER = {
     "Cluster": "vlm2vec_rag.collection.schema",
     "Collection": "vlm2vec_rag.collection.collection",
-    "CollectionInfo": "vlm2vec_rag.collection.collection",
+    "CollectionInfo": "vlm2vec_rag.collection.info",
 }
 
 

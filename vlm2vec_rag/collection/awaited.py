@@ -17,11 +17,12 @@ from qdrant_client import models
 
 from vlm2vec_rag.collection import searching
 from vlm2vec_rag.collection.batches import batches
-from vlm2vec_rag.collection.collection import PAGE_POINTS, Collection, dense_of, point_of
+from vlm2vec_rag.collection.collection import PAGE_POINTS, Collection
 from vlm2vec_rag.collection.filters import Filter
 from vlm2vec_rag.collection.points import Found, Point
 from vlm2vec_rag.collection.schema import DENSE
 from vlm2vec_rag.collection.searching import Mode
+from vlm2vec_rag.collection.structs import dense_of, point_of
 from vlm2vec_rag.collection.threaded import ThreadedClient
 
 if TYPE_CHECKING:

@@ -20,11 +20,13 @@ from vlm2vec_rag.collection.batches import batches
 from vlm2vec_rag.collection.bm25 import Bm25
 from vlm2vec_rag.collection.engine import Engine
 from vlm2vec_rag.collection.filters import Filter, matching
+from vlm2vec_rag.collection.info import CollectionInfo
 from vlm2vec_rag.collection.manifest import MANIFEST_FIELDS, Source, sources_of
-from vlm2vec_rag.collection.points import FIELDS, Found, Payload, Point, to_json
+from vlm2vec_rag.collection.points import FIELDS, Found, Point, to_json
 from vlm2vec_rag.collection.record import Record
 from vlm2vec_rag.collection.schema import BM25, DENSE, search_params
-from vlm2vec_rag.collection.searching import FUSION_DEPTH, Mode
+from vlm2vec_rag.collection.searching import Mode
+from vlm2vec_rag.collection.structs import dense_of, point_of, structs_of
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 
@@ -35,25 +37,6 @@ if TYPE_CHECKING:
 PAGE_POINTS = 256  # points per request when going through many: a megabyte of text, or of vectors
 MOST_SOURCES = 1_000_000  # sources looked through for a pattern
 MOST_MATCHES = 10_000  # sources a pattern may stand for; every one of them travels with the search
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionInfo:
-    """What there is to know about a collection at a glance."""
-
-    name: str
-    location: str
-    engine: str  # "embedded", "in memory" or "server"
-    points: int
-    indexed_vectors: int  # vectors the search index covers; the rest are compared one by one
-    fingerprint: Fingerprint
-    language: str
-    settings: Mapping[str, Any]
-    size_bytes: int | None  # on this machine's disk; None for a server
-
-    @property
-    def dim(self) -> int:
-        return self.fingerprint.dim
 
 
 class Collection:
@@ -105,12 +88,14 @@ class Collection:
     def info(self) -> CollectionInfo:
         with self._engine.errors("describe the collection"):
             described = self.client.get_collection(self.name)
+        points, words = self.count(), self.count(models.Filter(must=[models.HasVectorCondition(has_vector=BM25)]))
         return CollectionInfo(
             name=self.name,
             location=self._engine.location,
             engine=self._engine.kind,
-            points=self.count(),
-            indexed_vectors=described.indexed_vectors_count or 0,
+            points=points,
+            # Qdrant counts sparse vectors as indexed, all of them, and deleted ones until it tidies up
+            indexed_vectors=min(points, max(0, (described.indexed_vectors_count or 0) - words)),
             fingerprint=self.fingerprint,
             language=self._record.language,
             settings=self.settings,
@@ -287,39 +272,20 @@ class Collection:
         exact: bool,
     ) -> dict[str, models.QueryRequest]:
         """What to ask each side of a search; nothing where none of the text's words can be searched for."""
-        if limit < 1:
-            raise InvalidInput(f"limit is {limit}; expected 1 or more")
-        has_text = text is not None and bool(text.strip())
-        sides = searching.sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=self.dim)
-        depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
-        condition = self._condition(filter)
-        requests: dict[str, models.QueryRequest] = {}
-        if DENSE in sides:
-            query = searching.dense_vector(vector, self.dim, of="the query").tolist()  # type: ignore[arg-type]
-            params = search_params(exact=exact) if self._engine.has_indexes else None
-            requests[DENSE] = searching.request(query, DENSE, limit=depth, condition=condition, params=params)
-        if BM25 in sides and (words := self._bm25.encode_query(text or "")):
-            sparse = searching.sparse(words)
-            requests[BM25] = searching.request(sparse, BM25, limit=depth, condition=condition, params=None)
-        return requests
+        return searching.requests_of(
+            vector,
+            text,
+            mode=mode,
+            limit=limit,
+            condition=self._condition(filter),
+            dim=self.dim,
+            bm25=self._bm25,
+            params=search_params(exact=exact) if self._engine.has_indexes else None,
+        )
 
     def _structs(self, points: Sequence[Point]) -> list[models.PointStruct]:
-        """Points as Qdrant takes them, all checked; not validated by pydantic again, which is slow on long vectors."""
-        vectors: list[dict[str, Any]] = []
-        for point in points:
-            words = self._bm25.encode_text(point.payload.text)
-            vectors.append({BM25: searching.sparse(words)} if words else {})
-        having = [at for at, point in enumerate(points) if point.vector is not None]
-        if having and not self.dim:
-            raise InvalidInput(f"point {points[having[0]].id} has a vector, but this collection holds words only")
-        checked = [searching.dense_vector(points[at].vector, self.dim, of=f"point {points[at].id}") for at in having]  # type: ignore[arg-type]
-        # one tolist for the batch: the embedded engine takes lists of floats 6 times as fast as arrays
-        for at, row in zip(having, np.stack(checked).tolist() if checked else [], strict=True):
-            vectors[at][DENSE] = row
-        return [
-            models.PointStruct.model_construct(id=point.id, vector=each, payload=point.payload.to_dict())
-            for point, each in zip(points, vectors, strict=True)
-        ]
+        """Points as Qdrant takes them, all checked."""
+        return structs_of(points, dim=self.dim, bm25=self._bm25)
 
     def _records(
         self, filter: Filter | models.Filter | None, *, with_payload: bool | list[str], with_vectors: bool | list[str]
@@ -363,12 +329,3 @@ class Collection:
 
     def _vector_names(self, with_vectors: bool) -> bool | list[str]:
         return [DENSE] if with_vectors and self.dim else False
-
-
-def point_of(record: models.Record) -> Point:
-    return Point(id=str(record.id), payload=Payload.from_dict(record.payload or {}), vector=dense_of(record))
-
-
-def dense_of(record: models.Record) -> NDArray[np.float32] | None:
-    vector = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
-    return None if vector is None else np.asarray(vector, dtype=np.float32)

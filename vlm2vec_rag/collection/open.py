@@ -56,6 +56,8 @@ def open_collection(
     from vlm2vec_rag.collection.record import Record
     from vlm2vec_rag.collection.schema import PAYLOAD_INDEXES, creation
 
+    if fingerprint is None or not create:
+        _require_folder(os.fspath(location), name, fingerprint)  # opening it would make it
     engine = open_engine(location, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
     where = f"collection {name!r} at {engine.location}"
     try:
@@ -112,8 +114,17 @@ def _make(engine: Engine, name: str, arguments: dict[str, Any]) -> None:
             raise
 
 
+def _require_folder(place: str, name: str, fingerprint: Fingerprint | None) -> None:
+    is_folder = place != ":memory:" and not place.startswith(("http://", "https://"))
+    if is_folder and not Path(place).expanduser().is_dir():
+        raise CollectionNotFound(f"no collection {name!r} at {place} (there is no such folder); {_step(fingerprint)}")
+
+
 def _not_found(engine: Engine, name: str, fingerprint: Fingerprint | None) -> str:
     there = sorted(each.name for each in engine.client.get_collections().collections)
     known = f"there are: {', '.join(there)}" if there else "there are none"
-    step = "index something first" if fingerprint is None else "check the name, or open it with create=True"
-    return f"no collection {name!r} at {engine.location} ({known}); {step}"
+    return f"no collection {name!r} at {engine.location} ({known}); {_step(fingerprint)}"
+
+
+def _step(fingerprint: Fingerprint | None) -> str:
+    return "index something first" if fingerprint is None else "check the name, or open it with create=True"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike
 from qdrant_client import models
 
-from vlm2vec_rag.collection.bm25 import Words
+from vlm2vec_rag.collection.bm25 import Bm25
 from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
 from vlm2vec_rag.collection.points import Found, Payload
 from vlm2vec_rag.collection.schema import BM25, DENSE
+from vlm2vec_rag.collection.structs import dense_vector, sparse_vector
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Mode: TypeAlias = Literal["fused", "dense", "bm25"]
 MODES: tuple[Mode, ...] = ("fused", "dense", "bm25")
@@ -45,25 +42,35 @@ def sides_of(mode: str, *, has_vector: bool, has_text: bool, dim: int) -> list[s
     return sides
 
 
-def dense_vector(vector: ArrayLike, dim: int, *, of: str) -> NDArray[np.float32]:
-    """A vector as (D,) float32, checked.
+def requests_of(
+    vector: ArrayLike | None,
+    text: str | None,
+    *,
+    mode: Mode,
+    limit: int,
+    condition: models.Filter | None,
+    dim: int,
+    bm25: Bm25,
+    params: models.SearchParams | None,
+) -> dict[str, models.QueryRequest]:
+    """What to ask each side of a search; nothing where none of the text's words can be searched for.
 
     Raises:
-        InvalidInput: It has another width, holds a NaN or an infinity, or is all zeros and so points nowhere.
+        EmptyInput: Neither a vector nor a text that the mode can use.
+        InvalidInput: The vector does not fit, the limit is below 1, or there is no such mode.
     """
-    with np.errstate(over="ignore"):  # a number too large for float32 becomes an infinity, and is refused as one
-        array = np.asarray(vector, dtype=np.float32)
-    if array.shape != (dim,):
-        raise InvalidInput(f"the vector of {of} has shape {array.shape}; this collection holds vectors of ({dim},)")
-    if not np.isfinite(array).all():
-        raise InvalidInput(f"the vector of {of} holds a NaN or an infinity; check the encoder's output")
-    if not array.any():
-        raise InvalidInput(f"the vector of {of} is all zeros, and cosine similarity knows no direction for it")
-    return array
-
-
-def sparse(words: Words) -> models.SparseVector:
-    return models.SparseVector.model_construct(indices=words.indices, values=words.values)
+    if limit < 1:
+        raise InvalidInput(f"limit is {limit}; expected 1 or more")
+    has_text = text is not None and bool(text.strip())
+    sides = sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=dim)
+    depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
+    requests: dict[str, models.QueryRequest] = {}
+    if vector is not None and DENSE in sides:
+        query = dense_vector(vector, dim, of="the query").tolist()
+        requests[DENSE] = request(query, DENSE, limit=depth, condition=condition, params=params)
+    if BM25 in sides and (words := bm25.encode_query(text or "")):
+        requests[BM25] = request(sparse_vector(words), BM25, limit=depth, condition=condition, params=None)
+    return requests
 
 
 def request(

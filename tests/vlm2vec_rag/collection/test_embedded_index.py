@@ -63,17 +63,11 @@ def contents(collection: Collection) -> dict[str, tuple[Any, tuple[float, ...] |
     }
 
 
-def indexed(collection: Collection) -> int:
-    described = collection.client.get_collection(collection.name)
-    words = collection.count()  # each point has a bm25 vector, which the engine counts as indexed
-    return (described.indexed_vectors_count or 0) - words
-
-
 def test_an_index_is_built_when_it_is_worth_it(collection: Collection, tmp_path: Path) -> None:
     before = contents(collection)
-    assert indexed(collection) == 0
+    assert collection.info().indexed_vectors == 0
     assert collection.optimize() is True
-    assert indexed(collection) == POINTS
+    assert collection.info().indexed_vectors == POINTS
     assert contents(collection) == before
     assert len(shards(tmp_path)) == 1
     assert collection.optimize() is False  # nothing new
@@ -123,7 +117,7 @@ def test_what_is_written_meanwhile_is_there_afterwards(collection: Collection, t
     )
     assert collection.optimize(wait=True) is True  # joins the one under way
     assert len(shards(tmp_path)) == 1
-    assert indexed(collection) > 0
+    assert collection.info().indexed_vectors > 0
     assert contents(collection) == expected
     assert "title" in collection.client.get_collection(collection.name).payload_schema
     collection.close()

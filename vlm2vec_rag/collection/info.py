@@ -1,0 +1,28 @@
+"""What there is to know about a collection at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vlm2vec_rag.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionInfo:
+    """What `Collection.info` tells."""
+
+    name: str
+    location: str
+    engine: str  # "embedded", "in memory" or "server"
+    points: int
+    indexed_vectors: int  # about so many dense vectors are in the search index; the rest are compared one by one
+    fingerprint: Fingerprint
+    language: str
+    settings: Mapping[str, Any]
+    size_bytes: int | None  # on this machine's disk; None for a server
+
+    @property
+    def dim(self) -> int:
+        return self.fingerprint.dim
