@@ -220,3 +220,9 @@ def test_a_text_with_an_id_of_its_own_keeps_it_everywhere(
         assert answer["score"] == pytest.approx(2 / 61)  # first by its vector and by its words
     with LlamaIndexRetriever(str(folder), VLM2VecEmbedding(tiny_base, **model)) as retriever:
         assert retriever.retrieve("apple")[0].metadata == {"author": "Ada", "page": 0}
+    encoder = shared_encoder(model=str(tiny_base), **model)
+    with open_collection(folder, fingerprint=encoder.fingerprint) as collection:
+        library = Library(collection, encoder, Thumbnails(folder / "thumbnails"), folder / "uploads")
+        hit = library.hit("apple")
+        assert hit is not None and hit.text == "an apple a day"
+        library.close()

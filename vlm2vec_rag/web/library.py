@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.collection import Filter
+from vlm2vec_rag.documents import point_id_of
 from vlm2vec_rag.errors import VlmRagError
 from vlm2vec_rag.items import Hit, Query
 from vlm2vec_rag.retrieval import Retriever
@@ -67,10 +68,10 @@ class Library:
         from vlm2vec_rag.collection import Found
 
         try:
-            points = self.collection.retrieve([point_id])
+            points = self.collection.retrieve([point_id_of(point_id)])  # a framework's document has an id of its own
         except VlmRagError:  # no id that the engine could have
             return None
-        return self.retriever.hit(Found(id=point_id, score=0.0, payload=points[0].payload)) if points else None
+        return self.retriever.hit(Found(id=points[0].id, score=0.0, payload=points[0].payload)) if points else None
 
     def picture(self, hit: Hit, question: str = "") -> PILImage | None:
         """A page large with the question's words marked, or a picture; None for what has neither.
