@@ -40,13 +40,16 @@ def index_command(
     video_reader: Annotated[
         str | None, typer.Option("--video-reader", help="pyav or decord; the collection keeps to its first one.")
     ] = None,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="Read words in scanned pages, pictures and frames; seconds for each.")
+    ] = False,
 ) -> None:
     """Index files and folders. Unchanged files are skipped; run it again after a failure or a kill to go on."""
     place = Place(folder=folder, qdrant=qdrant, name=name)
     choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype)
     collection, encoder = open_for_indexing(place, choice)
     with collection:
-        report = run(paths, collection, encoder, place, media_settings(pdf_engine, video_reader), prune=prune)
+        report = run(paths, collection, encoder, place, media_settings(pdf_engine, video_reader, ocr=ocr), prune=prune)
     raise typer.Exit(1 if report.failures else 0)
 
 
@@ -132,11 +135,11 @@ def run(
     return report
 
 
-def media_settings(pdf_engine: str | None, video_reader: str | None) -> MediaSettings | None:
+def media_settings(pdf_engine: str | None, video_reader: str | None, *, ocr: bool) -> MediaSettings | None:
     """Settings where something was asked for; None keeps to the collection's own."""
     from vlm2vec_rag.media import MediaSettings
 
-    if pdf_engine is None and video_reader is None:
+    if pdf_engine is None and video_reader is None and not ocr:
         return None
-    asked = {"pdf_engine": pdf_engine, "video_reader": video_reader}
+    asked = {"pdf_engine": pdf_engine, "video_reader": video_reader, "ocr": ocr or None}
     return MediaSettings(**{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from vlm2vec_rag.errors import InvalidInput, MediaLimit
 from vlm2vec_rag.items import Clip, Image, Item, Page
 from vlm2vec_rag.media.images import ImageFile
+from vlm2vec_rag.media.ocr import WordReader
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.pdf.pages import PdfFile
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
@@ -44,12 +45,14 @@ class Opener:
     def __init__(self, settings: MediaSettings, limits: MediaLimits) -> None:
         self._settings, self._limits = settings, limits
         self._open: tuple[tuple[str, int, int, int], MediaFile] | None = None
+        self._words = WordReader(limits.page_chars) if settings.ocr else None
 
     def probe(self, path: str) -> MediaInfo:
         return self._file(path).info()
 
     def item(self, path: str, index: int) -> Item:
-        return self._file(path).item(index)
+        item = self._file(path).item(index)
+        return item if self._words is None else self._words.added(item)
 
     def page(self, path: str, page: int, max_pixels: int | None) -> Page:
         return self._only(path, PdfFile).page(page, max_pixels)

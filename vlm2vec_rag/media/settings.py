@@ -32,6 +32,7 @@ class MediaSettings:
     video_reader: VideoReader = "pyav"
     supersample: float = 1.0  # pages are rendered so many times larger, then reduced: 1.5 is 150 dpi for A4
     text_chars: int = 2000  # longest passage of a text file
+    ocr: bool = False  # read words in scanned pages, pictures and frames while indexing; takes seconds for each
     password: str | None = field(default=None, repr=False)  # tried on encrypted PDF files
 
     def __post_init__(self) -> None:
@@ -51,7 +52,9 @@ class MediaSettings:
             MissingExtra: The engine or reader asked for is not installed.
         """
         settled = self.settled()
-        return {each.name: getattr(settled, each.name) for each in fields(self) if each.name != "password"}
+        # what was added later is recorded only where it is used, so that older collections keep their signature
+        left_out = {"password"} if self.ocr else {"password", "ocr"}
+        return {each.name: getattr(settled, each.name) for each in fields(self) if each.name not in left_out}
 
     @classmethod
     def from_signature(cls, recorded: Mapping[str, Any], base: MediaSettings | None = None) -> MediaSettings:
@@ -67,6 +70,8 @@ class MediaSettings:
         """
         if self.video_reader == "decord" and importlib.util.find_spec("decord") is None:
             raise MissingExtra("decord is not installed; run: pip install 'vlm2vec-rag[decord]', or read with pyav")
+        if self.ocr and importlib.util.find_spec("rapidocr_onnxruntime") is None:
+            raise MissingExtra("rapidocr_onnxruntime is not installed; run: pip install 'vlm2vec-rag[ocr]'")
         if self.pdf_engine == "pymupdf" and not has_pymupdf():
             raise MissingExtra(
                 "pymupdf is not installed; run: pip install 'vlm2vec-rag[pymupdf]', or render with pypdfium2"
