@@ -62,33 +62,47 @@ class Labels:
     spans: npt.NDArray[np.float32]  # (L, 4) top, bottom, left and right of the word, in cells
 
 
-def label(pages: Pages, page: int, rows: int, columns: int, pieces: Pieces) -> tuple[Labels, Labels]:
-    """The pieces of a page with the cells that hold their middles, and its letters with their patches.
-
-    The text layer has a box for each word; letters are taken to be equally wide in it.
-    """
+def label_pieces(pages: Pages, page: int, rows: int, columns: int, pieces: Pieces) -> Labels:
+    """The pieces of a page with the cells that hold their middles; within a word all letters count as equally wide."""
     words = slice(pages.starts[page], pages.starts[page + 1])
-    of_pieces: list[tuple[float, ...]] = []
-    of_letters: list[tuple[float, ...]] = []
+    found: list[tuple[float, ...]] = []
     for word, (left, top, right, bottom) in zip(pages.words[words], pages.boxes[words].tolist(), strict=True):
-        middle, width = (top + bottom) / 2 * rows, right - left
-        span = (top * rows, bottom * rows, left * columns, right * columns)
-        if not (0 <= middle < rows and left >= 0 and right < 1):
-            continue
-        for piece, share in zip(*pieces(word), strict=True):
-            of_pieces.append((int(middle), int((left + share * width) * columns), piece, *span))
-        for index, letter in enumerate(word.lower()):
-            found = LETTERS.find(letter)
-            if found >= 0:
-                share = (index + 0.5) / len(word)
-                column = int((left + share * width) * 2 * columns)
-                of_letters.append((int(2 * middle), column, found, *span))
-    return _labels(of_pieces), _labels(of_letters)
-
-
-def _labels(rows: list[tuple[float, ...]]) -> Labels:
-    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+        middle = (top + bottom) / 2 * rows
+        if 0 <= middle < rows and left >= 0 and right < 1:
+            span = (top * rows, bottom * rows, left * columns, right * columns)
+            for piece, share in zip(*pieces(word), strict=True):
+                found.append((int(middle), int((left + share * (right - left)) * columns), piece, *span))
+    table = np.array(found, dtype=np.float64).reshape(-1, 7)
     return Labels(table[:, :2].astype(np.int64), table[:, 2].astype(np.int64), table[:, 3:].astype(np.float32))
+
+
+def label_letters(pages: Pages, page: int, rows: int, columns: int) -> Labels:
+    """The letters and digits of a page with the patches that hold the middle of their ink."""
+    width, height = pages.sizes[page].tolist()
+    boxes, ids = letter_boxes(pages.paths[page], int(pages.numbers[page]))
+    boxes = boxes / np.array([width, height, width, height])
+    middles = np.stack([boxes[:, 1] + boxes[:, 3], boxes[:, 0] + boxes[:, 2]], axis=1) / 2  # row, column
+    inside = ((middles > 0) & (middles < 1)).all(axis=1)
+    places = (middles[inside] * [2 * rows, 2 * columns]).astype(np.int64)
+    spans = (boxes[inside][:, [1, 3, 0, 2]] * [rows, rows, columns, columns]).astype(np.float32)
+    return Labels(places, ids[inside], spans)
+
+
+def letter_boxes(path: str, number: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """(L, 4) left, top, right and bottom of each letter or digit in points from the page's top left, and (L,) which."""
+    page = _open(path)[number]
+    text = page.get_textpage()
+    origin_x, _, _, origin_y = page.get_cropbox()
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    boxes, ids = [], []
+    for index in range(pdfium.FPDFText_CountChars(text)):
+        found = LETTERS.find(chr(pdfium.FPDFText_GetUnicode(text, index)).lower())
+        if found >= 0 and pdfium.FPDFText_GetCharBox(text, index, left, right, bottom, top):
+            boxes.append((left.value - origin_x, origin_y - top.value, right.value - origin_x, origin_y - bottom.value))
+            ids.append(found)
+    text.close()
+    page.close()
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(ids, dtype=np.int64)
 
 
 def degrade(pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -123,7 +137,7 @@ def strips(
     if rows < STRIP_ROWS or not 8 <= columns <= 60:
         return []
     pixels = degrade(render(pages.paths[page], int(pages.numbers[page]), rows * CELL, columns * CELL), random)
-    labels = label(pages, page, rows, columns, pieces)
+    labels = (label_pieces(pages, page, rows, columns, pieces), label_letters(pages, page, rows, columns))
     found = []
     for start in range(int(random.integers(0, STRIP_ROWS)), rows - STRIP_ROWS + 1, STRIP_ROWS):
         # words cut by the strip's edge are left out: their other half is not there to be read

@@ -1,0 +1,89 @@
+"""Labels stand on the ink that they name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpus import Pages
+from tiles import LETTERS, fit, label_letters, render, strips
+from tower import CELL, cut_grey
+
+LINES = [
+    "Reading pages by their pixels alone",
+    "needs many letters at many places",
+    "of the grid that patches make",
+] * 4
+
+
+def pdf(lines: list[str]) -> bytes:
+    """A PDF of one page, 420 x 280 pt, Helvetica of 11 pt on a leading of 17 pt."""
+    shown = "".join(f"BT /F 11 Tf 40 {240 - 17 * row} Td ({line}) Tj ET\n" for row, line in enumerate(lines))
+    parts = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 420 280]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>",
+        f"<</Length {len(shown)}>>stream\n{shown}endstream",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    body, starts = "%PDF-1.4\n", []
+    for number, part in enumerate(parts, 1):
+        starts.append(len(body))
+        body += f"{number} 0 obj{part}endobj\n"
+    table = "".join(f"{start:010d} 00000 n \n" for start in starts)
+    trailer = f"trailer<</Size 6/Root 1 0 R>>\nstartxref\n{len(body)}\n%%EOF"
+    return f"{body}xref\n0 6\n0000000000 65535 f \n{table}{trailer}".encode()
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Pages:
+    """That page with word boxes worked out from the lines, letters taken as equally wide."""
+    path = tmp_path / "page.pdf"
+    path.write_bytes(pdf(LINES))
+    words, boxes, numbers = [], [], []
+    for row, line in enumerate(LINES):
+        at = 40.0
+        for word in line.split():
+            width = 5.3 * len(word)
+            baseline = 280 - (240 - 17 * row)
+            words.append(word)
+            boxes.append([at / 420, (baseline - 9) / 280, (at + width) / 420, (baseline + 3) / 280])
+            numbers.append(row)
+            at += width + 3
+    return Pages(
+        paths=[str(path)],
+        packages=["a"],
+        numbers=np.zeros(1, np.int32),
+        sizes=np.array([[420, 280]], np.float32),
+        starts=np.array([0, len(words)]),
+        words=words,
+        boxes=np.array(boxes, np.float32),
+        lines=np.array(numbers, np.int32),
+    )
+
+
+def test_every_letter_of_the_page_is_labelled_once(pages):
+    rows, columns = fit(pages.sizes[0], 500 * CELL * CELL)
+    found = label_letters(pages, 0, rows, columns).ids
+    expected = sorted(letter for line in LINES for letter in line.lower() if letter != " ")
+    assert sorted(LETTERS[each] for each in found) == expected
+
+
+def test_each_labelled_patch_holds_ink(pages):
+    rows, columns = fit(pages.sizes[0], 500 * CELL * CELL)
+    labels = label_letters(pages, 0, rows, columns)
+    pixels = render(pages.paths[0], 0, rows * CELL, columns * CELL)
+    for row, column in labels.places:
+        assert pixels[14 * row : 14 * row + 14, 14 * column : 14 * column + 14].min() < 160
+
+
+def test_a_strips_letters_stand_on_ink_in_the_towers_order_of_patches(pages):
+    def pieces(word):  # one piece a word
+        return [len(word)], [0.5]
+
+    found = strips(pages, 0, pieces, np.random.default_rng(3), (0.6, 0.6))
+    assert found
+    for strip in found:
+        patches = cut_grey(strip.pixels[None])[0]
+        paper = np.median(strip.pixels)
+        assert (np.abs(patches[strip.patches].astype(int) - int(paper)).max(axis=1) > 40).all()
+        assert strip.cells.max() < len(patches) / 4
