@@ -6,6 +6,7 @@ dark one on the right: a frame that is turned, mirrored or mixed with its neighb
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -91,8 +92,6 @@ def make_video(
             stream.codec_context.gop_size = keyframes_every
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
-        if turn:
-            stream.set_display_rotation(turn)
         captions = _add_captions(output, path.suffix[1:]) if subtitles else None
         audio = output.add_stream("aac", rate=48000) if sound else None
         output.start_encoding()
@@ -109,6 +108,8 @@ def make_video(
             output.mux(_cue(captions, start_s, end_s, words))
         if audio is not None:
             _add_silence(output, audio)
+    if turn:
+        _turn(path, turn)
     return path
 
 
@@ -123,13 +124,23 @@ def make_sound(path: Path, *, cover: bool = False) -> Path:
     return path
 
 
+def _turn(path: Path, turn: int) -> None:
+    """Write the matrix of the track header (ISO 14496-12, 8.3.2): `turn` degrees counter-clockwise."""
+    data = path.read_bytes()
+    matrix = data.index(b"tkhd") + 44
+    one = 1 << 16
+    cosine, sine = {90: (0, one), 180: (-one, 0), 270: (0, -one)}[turn]
+    rows = struct.pack(">9i", cosine, -sine, 0, sine, cosine, 0, 0, 0, 1 << 30)
+    path.write_bytes(data[:matrix] + rows + data[matrix + len(rows) :])
+
+
 def _add_cover(output: Any) -> list[Any]:
     """The packets of a cover picture, to be written once all streams are there."""
     from av.stream import Disposition
 
     stream = output.add_stream("mjpeg", rate=1)
     stream.height, stream.width, stream.pix_fmt = 512, 512, "yuvj420p"
-    stream.disposition = Disposition.attached_pic
+    stream.disposition = Disposition.attached_pic.value
     frame = av.VideoFrame.from_ndarray(np.full((512, 512, 3), 128, np.uint8), format="rgb24")
     frame.pts, frame.time_base = 0, Fraction(1)
     return [*stream.encode(frame), *stream.encode(None)]

@@ -56,7 +56,7 @@ def open_container(path: str, container_format: str) -> Any:
         return av.open(
             f"file:{Path(path).absolute()}",
             format=_DEMUXERS[container_format],
-            options={"protocol_whitelist": "file"},
+            container_options={"protocol_whitelist": "file"},  # `options` crashes PyAV 16.1 on FLV and MPEG-PS
             metadata_errors="replace",
         )
 
