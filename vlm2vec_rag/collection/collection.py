@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +32,7 @@ from vlm2vec_rag.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from qdrant_client.client_base import QdrantBase
+    from qdrant_client import QdrantClient
 
 PAGE_POINTS = 256  # points per request when going through many: a megabyte of text, or of vectors
 MOST_SOURCES = 1_000_000  # sources looked through for a pattern
@@ -76,9 +76,10 @@ class Collection:
         self._record = record
 
     @property
-    def client(self) -> QdrantBase:
+    def client(self) -> QdrantClient:
         """The store itself, with the methods of `qdrant_client.QdrantClient`: for the frameworks' own Qdrant stores."""
-        return self._engine.client
+        # not one on every engine, but shaped like one; the frameworks' stores ask for this type
+        return cast("QdrantClient", self._engine.client)
 
     @property
     def aclient(self) -> Any:
