@@ -14,13 +14,11 @@ from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNodeParser
 from llama_index.readers.vlm2vec import MediaReader
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 from fake_qdrant import FakeQdrant
-from handmade_pdfs import Sheet, make_pdf
-from numbered_videos import make_video
+from handmade_media import write_media
 
 # small pictures: what is tested here does not depend on their size
 SETTINGS: dict[str, Any] = {"device": "cpu", "dtype": "float32", "max_pixels": 64 * 28 * 28, "frames": 4}
@@ -33,15 +31,8 @@ def embed_model(tiny_base: Path, tiny_adapter: Path) -> VLM2VecEmbedding:
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PDF of two pages, two pictures, a video of three seconds and a note."""
-    folder = tmp_path_factory.mktemp("media").resolve()
-    sheets = [Sheet(words=[(72, 700, words)]) for words in ("Quarterly revenue", "Emission targets")]
-    make_pdf(folder / "report.pdf", sheets)
-    Image.new("RGB", (120, 80), "red").save(folder / "red.png")
-    Image.new("RGB", (80, 120), "blue").save(folder / "blue.png")
-    make_video(folder / "talk.mp4")
-    (folder / "note.md").write_text("The bicycle stands in the yard.\n", encoding="utf-8")
-    return folder
+    """A PDF of two pages, two pictures, a film of three seconds and a note."""
+    return write_media(tmp_path_factory.mktemp("media").resolve())
 
 
 @pytest.fixture(scope="session")

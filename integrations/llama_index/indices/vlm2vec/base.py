@@ -17,7 +17,6 @@ from llama_index.node_parser.vlm2vec.nodes import shown_file, stands_for_file
 from llama_index.node_parser.vlm2vec.pictures import Pictures
 from llama_index.retrievers.vlm2vec.index import VLM2VecIndexRetriever
 
-from vlm2vec_rag.collection import Collection
 from vlm2vec_rag.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -84,6 +83,8 @@ class VLM2VecIndex(VectorStoreIndex):
         Raises:
             FingerprintMismatch: It was built with another one; both are named.
         """
+        from vlm2vec_rag.collection import Collection
+
         collection = getattr(self._vector_store, "collection", None)
         if isinstance(collection, Collection):
             self.embed_model.check_fits(collection)

@@ -2,5 +2,6 @@
 
 from llama_index.node_parser.vlm2vec.base import MediaNodeParser
 from llama_index.node_parser.vlm2vec.nodes import MediaDocument, MediaNode
+from llama_index.node_parser.vlm2vec.pictures import Pictures
 
-__all__ = ["MediaDocument", "MediaNode", "MediaNodeParser"]
+__all__ = ["MediaDocument", "MediaNode", "MediaNodeParser", "Pictures"]

@@ -16,8 +16,7 @@ from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec.nodes import to_node
 from llama_index.node_parser.vlm2vec.pictures import Pictures
 
-from vlm2vec_rag.collection import Collection, Filter, open_collection
-from vlm2vec_rag.collection.searching import MODES, Mode
+from vlm2vec_rag.collection import Filter, open_collection
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.words import question
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores import MetadataFilters
     from qdrant_client import models
 
+    from vlm2vec_rag.collection import Collection
+    from vlm2vec_rag.collection.searching import Mode
     from vlm2vec_rag.items import Kind
 
 
@@ -72,12 +73,14 @@ class VLM2VecRetriever(BaseRetriever):
         """
         if filter is not None and filters is not None:
             raise InvalidInput("both filter and filters are given; pass one of them")
+        from vlm2vec_rag.collection.searching import MODES
+
         if mode is not None and mode not in MODES:
             raise InvalidInput(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
         if similarity_top_k < 1:
             raise InvalidInput(f"similarity_top_k is {similarity_top_k}; expected 1 or more")
-        self._is_own = not isinstance(collection, Collection)
-        self._collection = collection if isinstance(collection, Collection) else _open(collection, name)
+        self._is_own = isinstance(collection, str | os.PathLike)
+        self._collection = _open(collection, name) if isinstance(collection, str | os.PathLike) else collection
         self._mode: Mode = mode or ("fused" if self._collection.dim else "bm25")
         self._embed_model = embed_model
         if embed_model is None and self._mode != "bm25":

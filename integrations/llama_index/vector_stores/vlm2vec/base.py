@@ -17,8 +17,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore, Vector
 from llama_index.node_parser.vlm2vec.nodes import to_node, to_payload
 from llama_index.vector_stores.vlm2vec.filters import condition
 
-from vlm2vec_rag.collection import Collection, Filter, Point, open_collection
-from vlm2vec_rag.collection.searching import Mode
+from vlm2vec_rag.collection import Filter, Point, open_collection
 from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
@@ -26,6 +25,9 @@ from vlm2vec_rag.fingerprint import Fingerprint
 if TYPE_CHECKING:
     from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
     from qdrant_client import models
+
+    from vlm2vec_rag.collection import Collection
+    from vlm2vec_rag.collection.searching import Mode
 
 MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.DEFAULT: "dense",
