@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from vlm2vec_rag.chat.citations import replace_citations
 from vlm2vec_rag.chat.evidence import Evidence
 from vlm2vec_rag.chat.messages import ImagePart, Message, Part, TextPart
+from vlm2vec_rag.excerpts import stems
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -30,6 +32,8 @@ REWRITE = (
     "conversation. Answer with the query alone, on one line, in the language of the question."
 )
 MAX_QUERY_CHARS = 300
+STANDS_ALONE = 4  # telling words; a question with fewer, such as "how tuned?", leaves out what it is about
+POINTS_BACK = frozenset("it its they them their that those this these he him his she her then".split())
 MAX_ANSWER_CHARS = 1500  # of each earlier answer that is told to the model again
 
 
@@ -78,8 +82,13 @@ def first_line(text: str) -> str:
 
 
 def joined(question: str, turns: Sequence[Turn]) -> str:
-    """Without a model: the question and the words of the one before it, which a follow-up leaves out."""
-    before = turns[-1].question if turns else ""
+    """Without a model: the question and the words of the one before it, which a follow-up leaves out.
+
+    A question that can stand alone does: it has telling words of its own, and none that points back.
+    """
+    words = re.findall(r"\w+", question.lower())
+    points_back = not POINTS_BACK.isdisjoint(words) or words[:1] in (["and"], ["but"], ["or"])
+    before = turns[-1].question if turns and (points_back or len(stems(question)) < STANDS_ALONE) else ""
     return f"{question} {before}".strip()[: 2 * MAX_QUERY_CHARS]
 
 

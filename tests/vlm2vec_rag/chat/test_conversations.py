@@ -124,6 +124,22 @@ def test_a_follow_up_without_a_model_keeps_the_last_questions_words(retriever):
         assert chat.ask("velvet").search_query == "velvet"
 
 
+@pytest.mark.parametrize(
+    ("question", "is_follow_up"),
+    [
+        ("and the strings?", True),
+        ("who made them in the eighteenth century", True),
+        ("how tuned", True),
+        ("how many cellos were sold in the second quarter", False),
+        ("wie viele Geigen wurden verkauft", False),
+    ],
+)
+def test_without_a_model_a_question_that_stands_alone_is_asked_alone(retriever, question, is_follow_up):
+    with Chat(retriever) as chat:
+        chat.ask("violins")
+        assert chat.stream(question).search_query == (f"{question} violins" if is_follow_up else question)
+
+
 def test_a_follow_up_whose_rewriting_fails_is_joined(retriever, rule_model):
     def rule(messages):
         if "search query" in messages[0].text:
