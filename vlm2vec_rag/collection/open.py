@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +58,19 @@ def open_collection(
     from vlm2vec_rag.collection.record import Record
     from vlm2vec_rag.collection.schema import PAYLOAD_INDEXES, creation
 
-    if fingerprint is None or not create:
-        _require_folder(os.fspath(location), name, fingerprint)  # opening it would make it
-    engine = open_engine(location, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
+    place = _checked(os.fspath(location))
+    if cluster is not None and not _is_address(place):
+        raise InvalidInput(f"cluster settings are for a server, and {place!r} is none; leave them out")
+    if not (create and fingerprint):
+        _require_folder(place, name, fingerprint)
+    engine = _engine(place, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
     where = f"collection {name!r} at {engine.location}"
     try:
         with engine.errors("open the collection"):
             if not engine.client.collection_exists(name):
                 if fingerprint is None or not create:
-                    raise CollectionNotFound(_not_found(engine, name, fingerprint))
+                    there = [each.name for each in engine.client.get_collections().collections]
+                    raise CollectionNotFound(_not_found(name, engine.location, there, fingerprint))
                 words = Bm25(language or DEFAULT_LANGUAGE)  # refuses an unknown language before anything is made
                 record = Record(fingerprint=fingerprint, language=words.language)
                 _make(engine, name, creation(record, cluster))
@@ -87,22 +93,42 @@ def open_collection(
         raise
 
 
-def open_engine(
-    location: str | os.PathLike[str], *, api_key: str | None = None, prefer_grpc: bool = False, timeout_s: float = 30.0
-) -> Engine:
+def _checked(place: str) -> str:
+    """Refuse what was meant as an address and would be made a folder of."""
+    if not _is_address(place) and (not place or "://" in place or re.fullmatch(r"[\w.-]+:\d+", place)):
+        raise InvalidInput(f"{place!r} is neither a folder nor an address; a server is written http://host:6333")
+    return place
+
+
+def _engine(place: str, *, api_key: str | None, prefer_grpc: bool, timeout_s: float) -> Engine:
     """Open the place itself, with all of its collections."""
-    place = os.fspath(location)
     if place == ":memory:":
         from vlm2vec_rag.collection.memory import MemoryEngine
 
         return MemoryEngine()
-    if place.startswith(("http://", "https://")):
+    if _is_address(place):
         from vlm2vec_rag.collection.server import ServerEngine
 
         return ServerEngine(place, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
     from vlm2vec_rag.collection.embedded import EmbeddedEngine
 
     return EmbeddedEngine(Path(place).expanduser())
+
+
+def _require_folder(place: str, name: str, fingerprint: Fingerprint | None) -> None:
+    """Look for a collection without opening its folder, which would make it, and put a lock into a wrong one."""
+    if place == ":memory:" or _is_address(place):
+        return
+    from vlm2vec_rag.collection.edge.folder import names_in
+
+    folder = Path(place).expanduser()
+    there = names_in(folder) if folder.is_dir() else None
+    if name not in (there or ()):
+        raise CollectionNotFound(_not_found(name, place, there, fingerprint))
+
+
+def _is_address(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
 
 
 def _make(engine: Engine, name: str, arguments: dict[str, Any]) -> None:
@@ -114,17 +140,9 @@ def _make(engine: Engine, name: str, arguments: dict[str, Any]) -> None:
             raise
 
 
-def _require_folder(place: str, name: str, fingerprint: Fingerprint | None) -> None:
-    is_folder = place != ":memory:" and not place.startswith(("http://", "https://"))
-    if is_folder and not Path(place).expanduser().is_dir():
-        raise CollectionNotFound(f"no collection {name!r} at {place} (there is no such folder); {_step(fingerprint)}")
-
-
-def _not_found(engine: Engine, name: str, fingerprint: Fingerprint | None) -> str:
-    there = sorted(each.name for each in engine.client.get_collections().collections)
-    known = f"there are: {', '.join(there)}" if there else "there are none"
-    return f"no collection {name!r} at {engine.location} ({known}); {_step(fingerprint)}"
-
-
-def _step(fingerprint: Fingerprint | None) -> str:
-    return "index something first" if fingerprint is None else "check the name, or open it with create=True"
+def _not_found(name: str, location: str, there: Sequence[str] | None, fingerprint: Fingerprint | None) -> str:
+    """What to say of a missing collection; `there` are those at the location, None when not even that is there."""
+    known = f"there are: {', '.join(sorted(there))}" if there else "there are none"
+    known = "there is no such folder" if there is None else known
+    step = "index something first" if fingerprint is None else "check the name, or open it with create=True"
+    return f"no collection {name!r} at {location} ({known}); {step}"

@@ -16,9 +16,9 @@ import pytest
 from points_and_places import FINGERPRINT, page
 from qdrant_client import models
 
-from vlm2vec_rag.collection import Collection, open_collection
+from vlm2vec_rag.collection import Cluster, Collection, open_collection
 from vlm2vec_rag.collection.edge.client import EdgeClient
-from vlm2vec_rag.errors import CollectionError, CollectionLocked, InvalidInput
+from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound, InvalidInput
 
 
 def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -214,6 +214,36 @@ def test_what_a_crash_left_half_done_is_removed(folder: Path) -> None:
         assert len(list((folder / "default").glob("shard-*"))) == 1
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(CollectionNotFound, match=r"no collection 'default' at .* \(there are none\)"):
+        open_collection(tmp_path)
+    with pytest.raises(CollectionNotFound, match="open it with create=True"):
+        open_here(tmp_path, create=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]  # no lock either
+
+
+@pytest.mark.parametrize("place", ["", "localhost:6333", "ftp://host/x", "qdrant.example:6334"])
+def test_what_was_meant_as_an_address_does_not_become_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for fingerprint in (FINGERPRINT, None):
+        with pytest.raises(InvalidInput, match="neither a folder nor an address; a server is written http"):
+            open_collection(place, fingerprint=fingerprint)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cluster_settings_are_refused_for_a_folder(folder: Path) -> None:
+    with pytest.raises(InvalidInput, match="cluster settings are for a server"):
+        open_here(folder, cluster=Cluster(shard_number=2))
+
+
+def test_making_a_collection_leaves_nothing_on_the_side(folder: Path) -> None:
+    open_here(folder).close()
+    assert sorted(each.name for each in folder.iterdir()) == [".lock", "default"]
+
+
 def test_a_collection_that_could_not_be_made_leaves_nothing(folder: Path) -> None:
     client = EdgeClient(folder)
     with pytest.raises(InvalidInput, match="cannot be asked for BinaryQuantization"):
@@ -247,11 +277,13 @@ def test_a_description_from_the_future_is_refused(folder: Path) -> None:
         open_here(folder)
 
 
-def test_a_broken_description_is_named(folder: Path) -> None:
+def test_a_broken_description_is_named_and_the_others_are_well(folder: Path) -> None:
     open_here(folder).close()
+    open_collection(folder, "other", fingerprint=FINGERPRINT).close()
     (folder / "default" / "collection.json").write_text("{")
     with pytest.raises(CollectionError, match=r"collection\.json cannot be read"):
         open_here(folder)
+    open_collection(folder, "other").close()
 
 
 def test_the_size_on_disk_is_told(embedded_collection: Collection) -> None:

@@ -177,6 +177,23 @@ def test_a_filter_lets_through_what_its_definition_does(filled: Collection, chos
     assert {each.id for each in found} == expected
 
 
+CLIP = next(point.payload for point in POINTS if point.payload.kind == "clip" and point.payload.modified_at)
+EDGES = [
+    Filter(times_s=(CLIP.end_s, None)),
+    Filter(times_s=(None, CLIP.start_s)),
+    Filter(times_s=(CLIP.start_s, CLIP.start_s)),
+    Filter(modified_after=CLIP.modified_at),
+    Filter(modified_before=CLIP.modified_at),
+    Filter(pages=(3, 3)),
+]
+
+
+@pytest.mark.parametrize("chosen", EDGES, ids=["start", "end", "moment", "after", "before", "page"])
+def test_the_ends_of_a_stretch_belong_where_the_definition_says(filled: Collection, chosen: Filter) -> None:
+    expected = {point.id for point in POINTS if passes(point.payload, chosen)}
+    assert {point.id for point in filled.scroll(chosen)} == expected
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_selects_what_it_says(filled: Collection, path: str) -> None:
     expected = {point.payload.source for point in POINTS if _on_path(point.payload.source, path)}

@@ -106,12 +106,10 @@ class Folder:
 
     def names(self) -> list[str]:
         """The collections in here."""
-        return sorted(
-            each.name for each in self.path.iterdir() if not each.name.startswith(".") and self._is_there(each)
-        )
+        return names_in(self.path)
 
     def has(self, name: str) -> bool:
-        return is_name(name) and self._is_there(self.path / name)
+        return is_name(name) and _is_collection(self.path / name)
 
     def of(self, name: str) -> Path:
         """The folder of a collection.
@@ -154,19 +152,25 @@ class Folder:
         (self.path / _OWNER).unlink(missing_ok=True)
         self._lock.release()
 
-    def _is_there(self, folder: Path) -> bool:
-        return (folder / _DESCRIPTION).is_file()
-
     def _tidy(self) -> None:
         """Remove what a crash left half made or half deleted."""
         for left in [*self.path.glob(".making-*"), *self.path.glob(".deleted-*")]:
             shutil.rmtree(left, ignore_errors=True)
         for name in self.names():
-            folder = self.path / name
-            present = Description.read(folder).shard
-            for shard in folder.glob("shard-*"):
-                if shard.name != present:
-                    shutil.rmtree(shard, ignore_errors=True)
+            with contextlib.suppress(CollectionError):  # said when that collection is opened; the others are well
+                present = Description.read(self.path / name).shard
+                for shard in (self.path / name).glob("shard-*"):
+                    if shard.name != present:
+                        shutil.rmtree(shard, ignore_errors=True)
+
+
+def names_in(path: Path) -> list[str]:
+    """The collections in a folder, by name."""
+    return sorted(each.name for each in path.iterdir() if is_name(each.name) and _is_collection(each))
+
+
+def _is_collection(folder: Path) -> bool:
+    return (folder / _DESCRIPTION).is_file()
 
 
 def new_shard_name() -> str:

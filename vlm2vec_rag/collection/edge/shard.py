@@ -160,7 +160,11 @@ class Shard:
         name = new_shard_name()
         # with its log, though all of it is flushed: it numbers the writes, and the engine takes a write whose number is
         # not above that of the point it changes for an old one, and drops it
-        shutil.copytree(self.folder / self._description.shard, self.folder / name)
+        try:
+            shutil.copytree(self.folder / self._description.shard, self.folder / name)
+        except BaseException:
+            shutil.rmtree(self.folder / name, ignore_errors=True)  # half a copy on a full disk helps no one
+            raise
         return Build(self.folder / name, pending=self._pending, on_success=self._adopt, on_end=self._end_building)
 
     def _adopt(self, build: Build) -> None:
