@@ -40,7 +40,8 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
     `source`, `kind`, `place`, `page`, `start_s`, `end_s` and the like in its metadata; see `vlm2vec_rag.documents`.
 
     The async methods never block the event loop. On a server their requests are asynchronous themselves; the model,
-    files, and collections in a folder or in memory work in threads; embeddings other than VLM2Vec are awaited.
+    files, and collections in a folder or in memory work in threads; embeddings other than VLM2Vec are awaited. End
+    with `close`, or with `aclose` in the event loop that used them.
 
     >>> store = VLM2VecVectorStore.open("./my.vlm2vec", VLM2VecEmbeddings())
     >>> store.add_images(["cats/tom.png"])

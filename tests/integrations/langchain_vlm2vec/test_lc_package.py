@@ -48,6 +48,7 @@ def test_importing_all_of_it_loads_no_model_library_and_opens_nothing() -> None:
     assert run("-c", "import sys, langchain_vlm2vec; print('langchain_core' in sys.modules)").strip() == "False"
 
 
+@pytest.mark.slow  # 7 s each: they read the whole sample collection
 @pytest.mark.parametrize(
     ("name", "found"),
     [
