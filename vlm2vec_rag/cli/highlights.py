@@ -48,6 +48,5 @@ def highlights_command(
         if not dry_run:
             target = target or video.with_name(f"{video.stem}-highlights.mp4")
             has_sound = write_reel(video, found, target, reader, font=str(font) if font else None)
-            note(
-                f"{short(str(target))} holds {len(found)} moments" + ("" if has_sound else ", without sound, as VIDEO")
-            )
+            silent = "" if has_sound else ", without sound, like the video"
+            note(f"{short(str(target))} shows {len(found)} {'moment' if len(found) == 1 else 'moments'}{silent}")
