@@ -7,12 +7,12 @@ import importlib.util
 import logging
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vlm2vec_finetune.make_pairs import unambiguous
 from vlm2vec_finetune.pairs import Content, Pair
 from vlm2vec_finetune.passages import Passage
-from vlm2vec_rag.errors import InvalidInput, VlmRagError
+from vlm2vec_rag.errors import InvalidInput, MissingExtra, VlmRagError
 from vlm2vec_rag.extras import require
 
 if TYPE_CHECKING:
@@ -76,22 +76,36 @@ def load_chat_model(name: str) -> BaseChatModel:
         InvalidInput: There is no such object, or it is no chat model.
         MissingExtra: `provider:model` needs the package `langchain`, which is not installed.
     """
-    from langchain_core.language_models import BaseChatModel
-
+    base = require("langchain_core.language_models", "langchain").BaseChatModel
     module, _, attribute = name.partition(":")
     if not attribute:
         raise InvalidInput(f"the chat model {name!r} has no colon; expected provider:model or package.module:object")
-    if "." in module or importlib.util.find_spec(module) is not None:
+    if "." in module or _has(module, attribute):
         try:
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise InvalidInput(f"there is no chat model {name}: {error}") from error
-        model = found if isinstance(found, BaseChatModel) else found()
+        model = found if isinstance(found, base) else found()
     else:
-        model = require("langchain.chat_models", "langchain").init_chat_model(name)
-    if not isinstance(model, BaseChatModel):
+        try:
+            from langchain.chat_models import init_chat_model
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"{name} is a model of a provider, which needs LangChain's own package: pip install langchain and the "
+                "provider's, such as langchain-openai; or give a chat model of yours as package.module:object"
+            ) from error
+        try:
+            model = init_chat_model(name)
+        except (ValueError, ImportError) as error:  # an unknown provider, or its package is not installed
+            raise InvalidInput(f"there is no chat model {name}: {str(error).splitlines()[0]}") from error
+    if not isinstance(model, base):
         raise InvalidInput(f"{name} is a {type(model).__name__}; expected a LangChain chat model")
-    return model
+    return cast("BaseChatModel", model)
+
+
+def _has(module: str, attribute: str) -> bool:
+    """Whether it is an object of a module; `openai:gpt-…` is none, although a module may be called openai."""
+    return importlib.util.find_spec(module) is not None and hasattr(importlib.import_module(module), attribute)
 
 
 def _neutral(text: str) -> str:

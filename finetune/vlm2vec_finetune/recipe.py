@@ -150,11 +150,11 @@ def recipe_from(values: Mapping[str, Any], *, name: str = "the recipe") -> Recip
                 problems.append(f"{key} is {value!r}: {error}")
     if checked.get("mode") == "full" and (asked := [key for key in LORA_KEYS if key in given]):
         problems.append(f"mode: full trains every weight, so {', '.join(asked)} contradict it; remove them or the mode")
-    if required <= set(checked):
-        draft = object.__new__(Recipe)
-        for key, f in fields.items():
-            object.__setattr__(draft, key, checked.get(key, f.default))
-        problems += _problems(draft)
+    # what is missing or mistyped has been said; what the rest says together is checked all the same
+    draft = object.__new__(Recipe)
+    for key, f in fields.items():
+        object.__setattr__(draft, key, checked.get(key, "" if key in required else f.default))
+    problems += [each for each in _problems(draft) if "datasets" in given or not each.startswith("datasets is empty")]
     if problems:
         raise InvalidInput(f"{name} has {len(problems)} problems:\n" + "\n".join(f"  - {each}" for each in problems))
     return Recipe(**checked)

@@ -23,7 +23,7 @@ from vlm2vec_finetune.make_pairs import (
 from vlm2vec_finetune.passages import Passage, passages_of_files
 
 from vlm2vec_rag import samples
-from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
+from vlm2vec_rag.errors import EmptyInput, InvalidInput, MissingExtra, VlmRagError
 from vlm2vec_rag.media import MediaReader
 
 
@@ -131,6 +131,8 @@ def test_chat_models_are_found_by_name() -> None:
         load_chat_model("pathlib:Path")
     with pytest.raises(InvalidInput, match="has no colon"):
         load_chat_model("gpt")
+    with pytest.raises((InvalidInput, MissingExtra), match=r"json:gpt.*provider"):
+        load_chat_model("json:gpt")  # a module of that name is no provider's model
 
 
 @pytest.fixture(autouse=True)

@@ -56,9 +56,10 @@ def test_lora_settings_contradict_full_training() -> None:
         recipe_from({**LEAST, "mode": "full", "lora_rank": 8, "lora_alpha": 4})
 
 
-def test_missing_keys_are_named() -> None:
-    with pytest.raises(InvalidInput, match=r"(?s)datasets is missing.*model_name is missing.*output_dir is missing"):
-        recipe_from({})
+def test_missing_keys_are_named_beside_all_else() -> None:
+    words = r"(?s)4 problems.*datasets is missing.*model_name is missing.*output_dir is missing.*does not divide"
+    with pytest.raises(InvalidInput, match=words):
+        recipe_from({"batch_size": 10, "sub_batch_size": 4})
 
 
 def test_yaml_is_read_with_its_odd_numbers(tmp_path: Path) -> None:
