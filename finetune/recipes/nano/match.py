@@ -278,7 +278,7 @@ def main() -> None:
     def check() -> str:
         return "read without fault " + str(matcher.ceiling())
 
-    Team(run, Masters(list(matcher.language.parameters()), args.rate)).train(worker, check, matcher.language.state_dict)
+    Team(run, Masters(matcher.language.named_parameters(), args.rate)).train(worker, check, matcher.language.state_dict)
 
 
 if __name__ == "__main__":

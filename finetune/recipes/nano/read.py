@@ -106,11 +106,11 @@ class Reader:
         self.head = nn.Linear(EMBED, len(LETTERS), bias=False).bfloat16()
         self.grey = nn.Parameter(grey_weight(self.model).bfloat16())
 
-    def parameters(self) -> list[nn.Parameter]:
-        """What is trained; the patch embedding in its folded form."""
+    def parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """What is trained, by name; the patch embedding in its folded form."""
         named = self.model.visual.named_parameters()
-        inner = [each for name, each in named if not name.startswith("patch_embed")]
-        return [*inner, self.grey, self.head.weight]
+        inner = [(name, each) for name, each in named if not name.startswith("patch_embed")]
+        return [*inner, ("grey", self.grey), ("head", self.head.weight)]
 
     def state(self) -> dict[str, torch.Tensor]:
         """The model's weights, the patch embedding unfolded."""
@@ -163,7 +163,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=480, help="in a piece of a step")
     parser.add_argument("--pieces", type=int, default=2, help="of a step, over all processes")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=2e-3, help="AdamW's")
+    parser.add_argument("--matrix-rate", type=float, default=4e-3, help="Muon's; 0 leaves all to AdamW")
     parser.add_argument("--scales", type=float, nargs=2, default=(0.85, 1.35), help="of a page's area, least and most")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -172,7 +173,7 @@ def main() -> None:
     pieces = Pieces(args.folder / "tokenizer")
     train, validation = (load(args.folder / "corpus", split) for split in ("train", "validation"))
     reader = Reader(args.folder, letters_only=args.letters_only)
-    masters = Masters(reader.parameters(), args.rate)
+    masters = Masters(reader.parameters(), args.rate, args.matrix_rate)
     if args.start:
         masters.start(torch.load(args.folder / f"{args.start}.pt", weights_only=True)["train"])
     run = Run(
