@@ -189,3 +189,48 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert len(shards(tmp_path)) == 1
         assert collection.optimize() is True
         assert collection.count() == POINTS + 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the child finishes what nobody opens")
+def test_the_child_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text(
+        f"""
+import os, runpy, sys, time
+from pathlib import Path
+runpy.run_path({str(building.PROGRAM)!r})["end_with"](int(sys.argv[2]))
+Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
+time.sleep(60)
+"""
+    )
+    program = f"""
+import os, signal, sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[2].split(os.pathsep)
+from test_embedded_index import FINGERPRINT, POINTS, THRESHOLD_KB, building, config, points
+from vlm2vec_rag.collection import open_collection
+
+config.INDEXING_THRESHOLD_KB = THRESHOLD_KB
+building.PROGRAM = Path({str(sleeper)!r})
+collection = open_collection(sys.argv[1], fingerprint=FINGERPRINT)
+collection.upsert(points(range(POINTS)))
+collection.optimize(wait=False)
+while not Path({str(tmp_path / "pid")!r}).exists():
+    time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    subprocess.run([sys.executable, "-c", program, tmp_path / "db", paths], check=False, timeout=60)
+    child = Path("/proc") / (tmp_path / "pid").read_text()
+    deadline = time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(child)
+
+
+def is_running(process: Path) -> bool:
+    """Whether a process is at work; one that ended and waits for someone to ask how is not."""
+    try:
+        return "(zombie)" not in (process / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
