@@ -107,6 +107,11 @@ def test_nothing_is_loaded_before_the_first_vector() -> None:
         embed_model.get_text_embedding("a cat")
 
 
+def test_a_misspelt_setting_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"no setting 'devise'; expected some of adapter, .*device"):
+        VLM2VecEmbedding(devise="cuda")
+
+
 def test_two_of_the_same_model_share_it(embed_model: VLM2VecEmbedding) -> None:
     again = VLM2VecEmbedding.from_dict(embed_model.to_dict())
     assert again.encoder is embed_model.encoder

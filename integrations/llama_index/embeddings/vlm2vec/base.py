@@ -67,9 +67,12 @@ class VLM2VecEmbedding(MultiModalEmbedding):
         """Name a model; it is loaded when it is first used. The settings are the fields of this class.
 
         Raises:
-            InvalidInput: A cache of embeddings is given. It would know a vector by its text alone, and here a
-                question and a text with the same words have different ones.
+            InvalidInput: There is no such setting; or a cache of embeddings is given, which would know a vector by its
+                text alone, and here a question and a text with the same words have different ones.
         """
+        if unknown := sorted(settings.keys() - type(self).model_fields.keys()):
+            known = ", ".join(sorted(type(self).model_fields))
+            raise InvalidInput(f"no setting {', '.join(map(repr, unknown))}; expected some of {known}")
         if settings.get("embeddings_cache") is not None:
             raise InvalidInput(
                 "embeddings_cache is not supported: it tells vectors apart by their text only, and a question and a "
