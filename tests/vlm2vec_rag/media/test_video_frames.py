@@ -54,6 +54,7 @@ PYAV_ONLY = {
     "h264.m2ts": {"container": "mpegts", "options": {"mpegts_m2ts_mode": "1"}},
     "mpeg2.mpg": {"codec": "mpeg2video", "container": "mpeg", "codec_options": {"bf": "2", **CLEAR}},
     "b_frames.avi": {"codec": "mpeg4", "codec_options": {"bf": "2", **CLEAR}},
+    "h264.avi": {"codec_options": {"bf": "3"}},
     "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
     "sorenson.flv": {"codec": "flv", "codec_options": CLEAR},
     "wmv2.wmv": {"codec": "wmv2", "codec_options": CLEAR},
@@ -230,7 +231,7 @@ def test_sound_alone_is_no_video(tmp_path, cover):
         open_video(path)
 
 
-@pytest.mark.parametrize("name", ["cut.mkv", "cut.ts", "cut.mp4"])
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.ts", "cut.mp4", "cut.avi"])
 def test_a_video_cut_off_is_read_as_far_as_it_goes(tmp_path, name):
     options = {"movflags": "faststart"} if name.endswith("mp4") else {}
     path = make_video(tmp_path / name, frames=FRAMES, options=options)
@@ -239,7 +240,9 @@ def test_a_video_cut_off_is_read_as_far_as_it_goes(tmp_path, name):
     clip = open_video(path).item(0)
     numbers = [read(frame) for frame in clip.frames]
     assert numbers == sorted(numbers) and numbers[0] == 0 and 60 < numbers[-1] < FRAMES
-    assert clip.times_s == pytest.approx([number / RATE for number in numbers], abs=0.001)
+    # an AVI has no times of display: the last frames at the cut are told apart by their order alone
+    slack = 1.01 / RATE if name.endswith("avi") else 0.001
+    assert clip.times_s == pytest.approx([number / RATE for number in numbers], abs=slack)
 
 
 def test_a_video_without_its_index_is_unreadable(tmp_path):

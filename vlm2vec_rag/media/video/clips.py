@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +12,7 @@ from vlm2vec_rag.items import Clip
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import Sniffed
 from vlm2vec_rag.media.video import subtitles
-from vlm2vec_rag.media.video.container import open_container, read_geometry, read_timeline, video_stream
+from vlm2vec_rag.media.video.container import is_jumbled, open_container, read_geometry, read_timeline, video_stream
 from vlm2vec_rag.media.video.windows import choose_frames, count_windows, window
 from vlm2vec_rag.pixels import reduced_size, resize
 
@@ -32,26 +33,30 @@ class VideoFile:
 
     def __init__(self, path: str, sniffed: Sniffed, settings: MediaSettings, limits: MediaLimits) -> None:
         self._path, self._format, self._settings, self._limits = path, sniffed.format, settings, limits
-        container = open_container(path, sniffed.format)
-        try:
+        with closing(open_container(path, sniffed.format)) as container:
             stream = video_stream(container, path, limits)
             self._geometry = read_geometry(container, stream, path)
-        finally:
-            container.close()
-        container = open_container(path, sniffed.format)
-        try:
-            stream = video_stream(container, path, limits)
-            self._timeline = read_timeline(container, stream, path, limits)
-        finally:
-            container.close()
-        self._clips = count_windows(self._timeline.duration_s, settings.window_s, settings.overlap_s)
-        if self._clips > limits.clips:
-            raise MediaLimit(
-                f"{path}: makes {self._clips} clips, the limit is {limits.clips}; "
-                "cut it, or raise window_s or limits.clips"
-            )
-        self._cues, self._subtitles = self._find_cues()
-        self._reader = self._open_reader()
+            jumbled = sniffed.format == "avi" and is_jumbled(container, stream, path)
+        with ExitStack() as opened:
+            container = opened.enter_context(closing(open_container(path, sniffed.format)))
+            self._timeline = read_timeline(container, video_stream(container, path, limits), path, limits)
+            self._clips = count_windows(self._timeline.duration_s, settings.window_s, settings.overlap_s)
+            if self._clips > limits.clips:
+                advice = "cut it, or raise window_s or limits.clips"
+                raise MediaLimit(f"{path}: makes {self._clips} clips, the limit is {limits.clips}; {advice}")
+            self._cues, self._subtitles = self._find_cues()
+            self._reader: FrameReader
+            if settings.video_reader == "decord":
+                from vlm2vec_rag.media.video.decord import DecordReader
+
+                self._reader = DecordReader(path, sniffed.format, self._timeline)
+            else:
+                from vlm2vec_rag.media.video.pyav import PyavReader
+
+                self._reader = PyavReader(
+                    path, sniffed.format, self._timeline, limits, container=container, is_jumbled=jumbled
+                )
+                opened.pop_all()  # the reader closes it
 
     def info(self) -> MediaInfo:
         height, width = self._geometry.shown(*self._geometry.upright)
@@ -92,15 +97,6 @@ class VideoFile:
 
     def close(self) -> None:
         self._reader.close()
-
-    def _open_reader(self) -> FrameReader:
-        if self._settings.video_reader == "decord":
-            from vlm2vec_rag.media.video.decord import DecordReader
-
-            return DecordReader(self._path, self._format, self._timeline)
-        from vlm2vec_rag.media.video.pyav import PyavReader
-
-        return PyavReader(self._path, self._format, self._timeline, self._limits)
 
     def _find_cues(self) -> tuple[Sequence[subtitles.Cue], str]:
         """The cues and where they come from: a file beside the video goes before subtitles inside it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from vlm2vec_rag.media.video.subtitles import Cue, plain
 # The demuxer is named, never probed: FFmpeg's own choice could be a playlist reader, which opens what a file names
 _DEMUXERS = {"mp4": "mov", "matroska": "matroska", "avi": "avi", "mpegts": "mpegts", "mpeg": "mpeg"}
 _DEMUXERS |= {"ogg": "ogg", "flv": "flv", "asf": "asf"}
+_FRAMES_TO_TELL = 60  # encoders that use B-frames do so within the first second or two
 _PLAUSIBLE_ASPECT = (Fraction(1, 10), Fraction(10))  # of a pixel; real ones lie between 1:2 and 2:1
 
 
@@ -111,6 +113,27 @@ def read_geometry(container: Any, stream: Any, path: str) -> Geometry:
                 upright = (frames[0].width, frames[0].height) if turn % 180 else (frames[0].height, frames[0].width)
                 return Geometry(turn=turn, pixel_aspect=plausible, upright=upright)
     raise UnreadableMedia(f"{path}: none of its frames can be decoded; it may be cut off, so fetch or convert it again")
+
+
+def is_jumbled(container: Any, stream: Any, path: str) -> bool:
+    """Whether frames come with the times of their packets, which are stored in the order of decoding.
+
+    AVI has no times of display. FFmpeg works them out for MPEG-4, but not for H.264 with B-frames.
+    """
+    import av
+
+    before: int | None = None
+    with as_unreadable(path):
+        for packet in itertools.islice(container.demux(stream), _FRAMES_TO_TELL):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            for frame in frames:
+                if before is not None and frame.pts is not None and frame.pts < before:
+                    return True
+                before = frame.pts
+    return False
 
 
 def read_timeline(container: Any, stream: Any, path: str, limits: MediaLimits) -> Timeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vlm2vec_rag.errors import UnreadableMedia
 from vlm2vec_rag.media.settings import MediaLimits
@@ -13,61 +13,71 @@ from vlm2vec_rag.media.video.container import Timeline, as_unreadable, open_cont
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+_Timed: TypeAlias = tuple[int, Any]  # (tick, PyAV's frame)
+
 _STEPS_BACK_S = (0, 2, 6, 18, 54)
 
 
 class PyavReader:
-    """Decodes single frames of an open video."""
+    """Decodes single frames of an open video.
 
-    def __init__(self, path: str, container_format: str, timeline: Timeline, limits: MediaLimits) -> None:
-        self._path, self._timeline = path, timeline
-        self._container = open_container(path, container_format)
-        self._stream = video_stream(self._container, path, limits)
+    It takes over the container that the timeline was read from: where a file has no index (a cut off AVI), FFmpeg made
+    one while it went through the packets, and without one there is no seeking.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        container_format: str,
+        timeline: Timeline,
+        limits: MediaLimits,
+        *,
+        container: Any,
+        is_jumbled: bool = False,
+    ) -> None:
+        self._is_jumbled = is_jumbled
+        self._path, self._format, self._timeline, self._limits = path, container_format, timeline, limits
+        self._current: _Timed | None = None
+        self._next: _Timed | None = None  # decoded ahead, to know when it is its turn
+        self._decoded: Iterator[_Timed] = iter(())
+        self._step = 0  # into _STEPS_BACK_S
+        self._container, self._stream = container, video_stream(container, path, limits)
 
     def frames(self, indices: Sequence[int]) -> list[tuple[int, PILImage]]:
-        """The frames on screen at these places of the timeline: (its true tick, upright picture), in the same order.
+        """The frames on screen at these places of the timeline: (its true tick, upright picture), in order, each once.
 
-        A frame that cannot be decoded is stood in for by the one before it, and listed once. The answer does not
-        depend on what was asked before: each call starts from a key frame.
+        A frame that cannot be decoded is stood in for by the one before it. The answer does not depend on what was
+        asked before: each call starts from a key frame.
         """
+        self._current, self._step = None, 0
         shown: dict[int, PILImage] = {}
-        cursor = _Cursor(self._container, self._stream, self._timeline, self._path)
         for index in indices:
-            frame = cursor.at(self._timeline.ticks[index])
-            if frame.pts not in shown:
+            tick, frame = self._at(self._timeline.ticks[index])
+            if tick not in shown:
                 with as_unreadable(self._path):
-                    shown[frame.pts] = _upright(frame)
+                    shown[tick] = _upright(frame)
         return sorted(shown.items(), key=lambda pair: pair[0])
 
     def close(self) -> None:
         self._container.close()
 
-
-class _Cursor:
-    """Walks forward through decoded frames, and jumps where a key frame shortens the way."""
-
-    def __init__(self, container: Any, stream: Any, timeline: Timeline, path: str) -> None:
-        self._container, self._stream, self._timeline, self._path = container, stream, timeline, path
-        self._decoded: Iterator[Any] = iter(())
-        self._current: Any = None
-        self._next: Any = None
-        self._step = 0
-
-    def at(self, tick: int) -> Any:
+    def _at(self, tick: int) -> _Timed:
         """The frame on screen at a time: the last one whose own time is not later."""
-        if self._current is None or self._current.pts > tick or self._has_key_frame_before(tick):
-            self._jump(tick)
-        while self._next is not None and self._next.pts <= tick:
-            self._current, self._next = self._next, self._decode()
-        return self._current
+        shown = self._current
+        if shown is None or shown[0] > tick or self._is_shorter_by_seeking(shown[0], tick):
+            shown = self._jump(tick)
+        while self._next is not None and self._next[0] <= tick:
+            shown, self._next = self._next, next(self._decoded, None)
+        self._current = shown
+        return shown
 
-    def _has_key_frame_before(self, tick: int) -> bool:
+    def _is_shorter_by_seeking(self, here: int, tick: int) -> bool:
         keys = self._timeline.key_ticks
         before = bisect_right(keys, tick)
-        return before > 0 and keys[before - 1] > self._current.pts
+        return self._step < len(_STEPS_BACK_S) and before > 0 and keys[before - 1] > here
 
-    def _jump(self, tick: int) -> None:
-        """Seek to a key frame at or before a time.
+    def _jump(self, tick: int) -> _Timed:
+        """The key frame at or before a time, to decode on from.
 
         Containers without an index (MPEG-TS, MPEG-PS) land late, or on a frame that is then given a wrong time. So what
         comes first must be a key frame with the very time that its packet has; where it is not, look further back.
@@ -75,30 +85,43 @@ class _Cursor:
         base, start = self._timeline.time_base, self._timeline.ticks[0]
         for step in range(self._step, len(_STEPS_BACK_S)):
             place = tick - int(_STEPS_BACK_S[step] / base)
-            if place >= start and self._start_from(place) and self._is_key_frame_before(tick):
+            first = self._seek(place) if place >= start else None
+            if first is not None and first[0] <= tick and self._is_key_frame(first[1]):
                 self._step = step  # what this container needs; the next jump begins with it
-                return
-        # from well before the start, since the start itself may already land late
-        if not self._start_from(start - int(_STEPS_BACK_S[-1] / base)):
+                return first
+        # the start itself may land late, and some AVI files refuse every seek: begin anew
+        self.close()
+        self._container = open_container(self._path, self._format)
+        self._stream = video_stream(self._container, self._path, self._limits)
+        self._step = len(_STEPS_BACK_S)
+        first = self._begin()
+        if first is None:
             raise UnreadableMedia(f"{self._path}: none of its frames can be decoded; it may be broken, so convert it")
+        return first
 
-    def _start_from(self, place: int) -> bool:
-        """Seek and decode the first frame there, if there is one."""
-        with as_unreadable(self._path):
+    def _seek(self, place: int) -> _Timed | None:
+        """The first frame decoded there, if there is one."""
+        import av
+
+        try:
             self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
-        self._decoded = self._frames()
-        self._current, self._next = self._decode(), self._decode()
-        return self._current is not None
+        except av.error.FFmpegError:
+            return None
+        return self._begin()
 
-    def _is_key_frame_before(self, tick: int) -> bool:
-        frame, keys = self._current, self._timeline.key_ticks
+    def _begin(self) -> _Timed | None:
+        self._decoded = self._in_order() if self._is_jumbled else ((frame.pts, frame) for frame in self._decode())
+        first, self._next = next(self._decoded, None), next(self._decoded, None)
+        return first
+
+    def _is_key_frame(self, frame: Any) -> bool:
+        """Whether it is one, and has the time that a key frame's packet has."""
+        keys = self._timeline.key_ticks
         found = bisect_left(keys, frame.pts)
-        return bool(frame.key_frame and frame.pts <= tick and found < len(keys) and keys[found] == frame.pts)
+        return bool(frame.key_frame and found < len(keys) and keys[found] == frame.pts)
 
-    def _decode(self) -> Any:
-        return next(self._decoded, None)
-
-    def _frames(self) -> Iterator[Any]:
+    def _decode(self) -> Iterator[Any]:
+        """All frames from here on, in order of display."""
         import av
 
         with as_unreadable(self._path):
@@ -108,6 +131,18 @@ class _Cursor:
                 except av.error.InvalidDataError:
                     continue  # a damaged packet costs its own frame
                 yield from (frame for frame in frames if frame.pts is not None)
+
+    def _in_order(self) -> Iterator[_Timed]:
+        """Frames with times by their order, counted from each key frame, where their own times are jumbled."""
+        ticks = self._timeline.ticks
+        place: int | None = None
+        for frame in self._decode():
+            if self._is_key_frame(frame):
+                place = bisect_left(ticks, frame.pts)
+            elif place is not None:
+                place += 1
+            if place is not None and place < len(ticks):
+                yield ticks[place], frame
 
 
 def _upright(frame: Any) -> PILImage:
