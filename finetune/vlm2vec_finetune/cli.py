@@ -76,7 +76,8 @@ def train_command(
     """
     from vlm2vec_finetune.progress import Bar, TensorBoard, plot_run
     from vlm2vec_finetune.recipe import load_recipe
-    from vlm2vec_finetune.trainer import Watch, train
+    from vlm2vec_finetune.trainer import train
+    from vlm2vec_finetune.watch import Watch
 
     loaded = load_recipe(recipe)
     folder = Path(loaded.output_dir)

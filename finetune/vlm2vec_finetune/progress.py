@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vlm2vec_finetune.recipe import Recipe
     from vlm2vec_finetune.scoring import Scores
-    from vlm2vec_finetune.trainer import StepReport
+    from vlm2vec_finetune.watch import StepReport
 
 
 class Bar:

@@ -11,16 +11,12 @@ import json
 import logging
 import math
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from vlm2vec_finetune import checkpoints
@@ -29,41 +25,20 @@ from vlm2vec_finetune.datasets.base import VisDocDataset
 from vlm2vec_finetune.datasets.files import read_pairs
 from vlm2vec_finetune.datasets.registry import import_modules, open_dataset
 from vlm2vec_finetune.gradcache import Seen, Slot
-from vlm2vec_finetune.inputs import read_ahead
+from vlm2vec_finetune.held_out import evaluate_trainee
 from vlm2vec_finetune.loss import duplicates, info_nce
 from vlm2vec_finetune.mixing import Mix
 from vlm2vec_finetune.model import Trainee, load_trainee
-from vlm2vec_finetune.pairs import Content
 from vlm2vec_finetune.ranks import Ranks, open_ranks
 from vlm2vec_finetune.recipe import Recipe
-from vlm2vec_finetune.scoring import METRICS, Scores, Trial, score, trial_of
+from vlm2vec_finetune.scoring import METRICS, Trial, trial_of
 from vlm2vec_finetune.spool import Spool
+from vlm2vec_finetune.stopping import stop_on_signal
 from vlm2vec_finetune.visuals import Visuals
-from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia, VlmRagError
+from vlm2vec_finetune.watch import StepReport, Watch, append_line, cut_log
+from vlm2vec_rag.errors import InvalidInput, UnreadableMedia, VlmRagError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What a step came to."""
-
-    step: int  # steps done, from 1
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    inputs: int  # over all ranks
-    inputs_per_s: float
-    bad_pairs: int  # so far
-
-
-class Watch(Protocol):
-    """Told how a run goes; a progress bar, a log. Called on the first rank only."""
-
-    def started(self, recipe: Recipe, done: int) -> None: ...
-    def stepped(self, report: StepReport) -> None: ...
-    def evaluated(self, step: int, scores: Scores) -> None: ...
-    def ended(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +76,7 @@ def train(
         VlmRagError: The loss is no number, or one input is too large for the memory.
     """
     visuals = Visuals(max_pixels=recipe.max_pixels, frames=recipe.frames)
-    with visuals, open_ranks(recipe.device) as ranks, _stop_on_signal() as stop:
+    with visuals, open_ranks(recipe.device) as ranks, stop_on_signal() as stop:
         return _Run(recipe, ranks, visuals, watches if ranks.is_first else ()).go(restart, stop, stop_at)
 
 
@@ -173,7 +148,7 @@ class _Run:
             self.progress = _Progress(state["step"], dict(state["bad"]))
             logger.info("resuming %s after step %d", self.folder, self.progress.step)
         if self.ranks.is_first:
-            _cut_log(self._log, self.progress.step)
+            cut_log(self._log, self.progress.step)
 
     @property
     def _final(self) -> Path:
@@ -286,14 +261,14 @@ class _Run:
         if self.trial is not None and self.ranks.is_first:
             scores = evaluate_trainee(self.trainee, self.trial, self.recipe.workers)
             line = {"step": self.progress.step, **{metric: scores.interval(metric).mean for metric in METRICS}}
-            _append(self._log, line)
+            append_line(self._log, line)
             for watch in self.watches:
                 watch.evaluated(self.progress.step, scores)
         self.ranks.wait()
 
     def _tell(self, report: StepReport) -> None:
         if self.ranks.is_first and (report.step % self.recipe.log_steps == 0 or report.step == self.recipe.max_steps):
-            _append(self._log, asdict(report))
+            append_line(self._log, asdict(report))
             for watch in self.watches:
                 watch.stepped(report)
 
@@ -335,64 +310,5 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (recipe.max_steps - step) / (recipe.max_steps - recipe.warmup_steps)
 
 
-@torch.no_grad()
-def evaluate_trainee(trainee: Trainee, trial: Trial, workers: int) -> Scores:
-    """Score the model as it is now, without dropout, on one rank; what cannot be read ranks last."""
-    trainee.model.eval()
-    sides = [*trial.queries, *trial.candidates]
-
-    def load(numbered: tuple[int, tuple[str, Content]]) -> Slot | None:
-        at, (prompt, content) = numbered
-        try:
-            return Slot(slot=at, key=0, prepared=trainee.inputs.prepare(prompt, content))
-        except MediaError as error:
-            logger.warning("held out: %s", error)
-            return None
-
-    vectors = np.full((len(sides), trainee.checkpoint.dim), np.nan, dtype=np.float32)
-    with Spool() as spool:
-        slots = (slot for slot in read_ahead(load, list(enumerate(sides)), workers=workers) if slot is not None)
-        seen = trainee.engine.look(slots, spool)
-        vectors[[each.slot for each in seen]] = trainee.engine.encode(seen, spool).numpy()
-    return score(trial, vectors[: len(trial.queries)], vectors[len(trial.queries) :])
-
-
 def _size(data: VisDocDataset, cap: int | None) -> int:
     return len(data) if cap is None else min(len(data), cap)
-
-
-def _append(path: Path, line: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines of steps that a resumed run will do again."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] <= step and step > 0]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Ctrl-C or a scheduler's SIGTERM ends the run after its step, with a checkpoint; a second one ends it at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: object) -> None:
-        logger.warning("stopping after this step, with a checkpoint; once more stops at once")
-        stop.set()
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -17,7 +17,8 @@ import yaml
 from safetensors.torch import load_file
 from vlm2vec_finetune import Recipe, train
 from vlm2vec_finetune.checkpoints import checkpoints
-from vlm2vec_finetune.trainer import StepReport, learning_rate
+from vlm2vec_finetune.trainer import learning_rate
+from vlm2vec_finetune.watch import StepReport
 
 from vlm2vec_rag.encoder.adapter import WEIGHTS
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, UnreadableMedia, VlmRagError
