@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vlm2vec_rag.items import Clip
 
 
+# just over a half: a stretch in which the words were said is never behind one that only looks right
+WORDS_SHARE = 0.55
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question as moments are looked for: its vector, its words, or both."""
@@ -36,15 +40,24 @@ class Scale:
 def joint(dense: Sequence[Span], words: Sequence[Span]) -> list[Span]:
     """Scores of two kinds for the same stretches as one, from 0 to 1.
 
-    Each kind is brought to 0..1 over all stretches and the mean is taken, which keeps how much one stands out (ranks,
-    as in reciprocal rank fusion, would not). A kind that tells nothing apart is left out.
+    A weighted sum keeps how much a stretch stands out, which ranks would not. Cosines are brought to 0..1 between the
+    lowest and the highest; word scores between 0, which means no word at all, and the highest. A side that says
+    nothing is left out.
+
+    Args:
+        dense: With cosines; empty where frames were not asked.
+        words: With BM25 scores, 0 for a stretch in which no word was found.
     """
-    told = [rescaled(kind) for kind in (dense, words) if len({each.score for each in kind}) > 1]
-    if not told:
-        return rescaled(dense or words)
+    most = max((each.score for each in words), default=0.0)
+    said = [each.score / most if most > 0 else 0.0 for each in words]
+    if not dense:
+        return [Span(each.start_s, each.end_s, score) for each, score in zip(words, said, strict=True)]
+    seen = rescaled(dense)
+    if most <= 0:
+        return seen
     return [
-        Span(spans[0].start_s, spans[0].end_s, sum(each.score for each in spans) / len(spans))
-        for spans in zip(*told, strict=True)
+        Span(each.start_s, each.end_s, (1 - WORDS_SHARE) * each.score + WORDS_SHARE * score)
+        for each, score in zip(seen, said, strict=True)
     ]
 
 

@@ -1,10 +1,15 @@
 """A reel shows the moments that were asked for, in order, with their titles and their own sound."""
 
+import math
+
 import av
 import numpy as np
 import pytest
 from colour_encoder import ColourEncoder
 from composed_videos import compose, scene_picture
+from numbered_videos import make_video
+from numbered_videos import read as read_number
+from PIL import Image
 
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, UnreadableMedia
 from vlm2vec_rag.highlights import Highlight, _together, find_highlights, write_reel
@@ -68,6 +73,17 @@ def test_the_reel_shows_the_stretches_in_their_order_and_length(film, reader, tm
     assert abs(sound.shape[1] / 48_000 - 5) < 0.1
     spectrum = np.abs(np.fft.rfft(sound[0, 48_000:96_000]))
     assert abs(int(spectrum.argmax()) - 440) <= 1  # one second: bins are Hz
+
+
+def test_every_frame_of_the_reel_is_the_one_on_screen_then(tmp_path):
+    """The film has 30 numbered frames a second, the reel 25."""
+    make_video(tmp_path / "numbered.mp4", frames=90, rate=30)
+    with MediaReader() as reader:
+        one = [Highlight(title="x", start_s=0.5, end_s=2.9, score=1)]
+        write_reel(tmp_path / "numbered.mp4", one, tmp_path / "reel.mp4", reader)
+    frames, _ = read(tmp_path / "reel.mp4")
+    numbers = [read_number(Image.fromarray(frame[: len(frame) // 2])) for frame in frames]
+    assert numbers == [math.floor((0.5 + index / 25) * 30 + 1e-6) for index in range(60)]
 
 
 def test_titles_are_drawn_and_cut_to_the_width():
