@@ -33,7 +33,7 @@ def demo_command(
             "no model: hits are ranked by words alone (page text, subtitles, captions); --model PATH_OR_ID fuses pixels"
         )
     with collection:
-        report = run([samples.folder()], collection, encoder, place, None, prune=True)
+        report = run([samples.folder()], collection, encoder, place.thumbnails, None, prune=True)
         retriever = Retriever(collection, encoder, thumbnails=place.thumbnails)
         for question in samples.QUESTIONS:
             out.print(f"\n[bold]{escape(question.question)}[/bold]")

@@ -11,13 +11,14 @@ import typer
 from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import IndexProgress, complain, note, print_report
 from vlm2vec_rag.cli.options import ModelChoice, Place
-from vlm2vec_rag.errors import CollectionError, CollectionNotFound
+from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.encoder import Encoder
     from vlm2vec_rag.indexing import IndexReport
     from vlm2vec_rag.media import MediaSettings
+    from vlm2vec_rag.thumbnails import Thumbnails
 
 
 def index_command(
@@ -31,6 +32,8 @@ def index_command(
     adapter: options.AdapterOption = None,
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
+    max_pixels: options.MaxPixelsOption = None,
+    frames: options.FramesOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what came from files that are no longer there.")
     ] = False,
@@ -46,10 +49,12 @@ def index_command(
 ) -> None:
     """Index files and folders. Unchanged files are skipped; run it again after a failure or a kill to go on."""
     place = Place(folder=folder, qdrant=qdrant, name=name)
-    choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype)
+    choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype, max_pixels=max_pixels, frames=frames)
     collection, encoder = open_for_indexing(place, choice)
     with collection:
-        report = run(paths, collection, encoder, place, media_settings(pdf_engine, video_reader, ocr=ocr), prune=prune)
+        report = run(
+            paths, collection, encoder, place.thumbnails, media_settings(pdf_engine, video_reader, ocr=ocr), prune=prune
+        )
     raise typer.Exit(1 if report.failures else 0)
 
 
@@ -60,12 +65,17 @@ def reindex_command(
     adapter: options.AdapterOption = None,
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
+    max_pixels: options.MaxPixelsOption = None,
+    frames: options.FramesOption = None,
 ) -> None:
     """Embed a collection's files anew with another model or adapter. The old one serves until the new one is whole."""
     place = Place(folder=folder, name=name)
     with place.open() as old:
         sources = [Path(source) for source in old.sources()]
-        recorded = ModelChoice().recorded_in(old)
+        asked = ModelChoice(
+            model=model, adapter=adapter, device=device, dtype=dtype, max_pixels=max_pixels, frames=frames
+        )
+        choice = asked.recorded_in(old)
     missing = [source for source in sources if not source.is_file()]
     if missing:
         raise CollectionError(
@@ -74,21 +84,37 @@ def reindex_command(
         )
     if not sources:
         raise CollectionError(f"the collection at {folder} holds no files; there is nothing to embed anew")
-    choice = ModelChoice(model=model or recorded.model, adapter=adapter, device=device, dtype=dtype)
     encoder = choice.load()
     # beside the old one, so that the swap is a rename on the same disk
     beside = Place(folder=folder.with_name(folder.name + ".new"), name=name)
     fingerprint = encoder.fingerprint if encoder else options.words_only()
     with beside.open(fingerprint, create=True) as new:
         choice.record(new, encoder)
-        report = run(sources, new, encoder, beside, None, prune=False)
+        report = run(sources, new, encoder, place.thumbnails, None, prune=False)
     if report.failures:
         note(f"the old collection stays, the new one waits at {beside.folder}; the same command goes on from there")
         raise typer.Exit(1)
-    old_folder = folder.with_name(folder.name + ".old")
-    folder.rename(old_folder)
-    beside.folder.rename(folder)
-    shutil.rmtree(old_folder)
+    swap(folder / name, beside.folder / name)
+    shutil.rmtree(beside.folder)
+
+
+def swap(old: Path, new: Path) -> None:
+    """Put a collection in the place of another; whatever else is in the old one's folder stays.
+
+    Raises:
+        CollectionLocked: Another process has the old one open.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(old.parent / ".lock", timeout=0):
+            old.rename(new.with_name(new.name + ".old"))
+            new.rename(old)
+    except Timeout:
+        raise CollectionLocked(
+            f"another process has {old.parent} open; close it and run the same command again: "
+            f"the new collection waits, whole, at {new.parent}"
+        ) from None
 
 
 def open_for_indexing(place: Place, choice: ModelChoice) -> tuple[Collection, Encoder | None]:
@@ -109,7 +135,7 @@ def run(
     paths: list[Path],
     collection: Collection,
     encoder: Encoder | None,
-    place: Place,
+    thumbnails: Thumbnails,
     media: MediaSettings | None,
     *,
     prune: bool,
@@ -124,7 +150,7 @@ def run(
                 collection,
                 encoder,
                 media=media,
-                thumbnails=place.thumbnails,
+                thumbnails=thumbnails,
                 prune=prune,
                 observer=progress,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 from vlm2vec_rag.cli.console import note
 from vlm2vec_rag.errors import CollectionNotFound
 from vlm2vec_rag.fingerprint import Fingerprint
+from vlm2vec_rag.provenance import SETTING, record_model
 from vlm2vec_rag.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ ModelOption = Annotated[
 ]
 AdapterOption = Annotated[str | None, typer.Option("--adapter", help="A LoRA adapter to put on the model.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels", help="Budget of a page, picture or frame; 1003520 unless told, and kept by a collection."
+    ),
+]
+FramesOption = Annotated[
+    int | None, typer.Option("--frames", help="Frames of a clip; 8 unless told, and kept by a collection.")
+]
 DtypeOption = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 
 
@@ -82,44 +92,60 @@ class ModelChoice:
     adapter: str | None = None
     device: str | None = None
     dtype: str | None = None
+    max_pixels: int | None = None
+    frames: int | None = None
 
     def load(self) -> Encoder | None:
         """The encoder; None for words only. Says in one line what was taken when nothing was asked for."""
         from vlm2vec_rag.encoder import load_encoder
         from vlm2vec_rag.encoder.auto import choose_model
+        from vlm2vec_rag.encoder.load import FRAMES, MAX_PIXELS
 
         model = self.model
+        if model == WORDS_ONLY:
+            return None
         if model is None and self.adapter is None:
             model, reason = choose_model()
             note(reason)
-        if model is None or model == WORDS_ONLY:
-            return None
-        return load_encoder(model, self.adapter, self.device, self.dtype)
+            if model is None:
+                return None
+        return load_encoder(
+            model,
+            self.adapter,
+            self.device,
+            self.dtype,
+            max_pixels=self.max_pixels or MAX_PIXELS,
+            frames=self.frames or FRAMES,
+        )
 
     def recorded_in(self, collection: Collection) -> ModelChoice:
-        """The choice written in a collection, on the device asked for now."""
-        recorded = collection.settings.get("encoder") or {}
-        return ModelChoice(
-            model=self.model or recorded.get("model") or (None if collection.dim else WORDS_ONLY),
-            adapter=self.adapter or recorded.get("adapter"),
-            device=self.device,
-            dtype=self.dtype,
+        """The choice written in a collection, on the device asked for now. What is asked for now wins."""
+        if self.model is None and self.adapter is None:
+            recorded = collection.settings.get(SETTING) or {}
+            nothing = None if collection.dim else WORDS_ONLY
+            model, adapter = recorded.get("model") or nothing, recorded.get("adapter")
+        else:
+            # an adapter alone names its own base, which need not be the model the collection was built with
+            model, adapter = self.model, self.adapter
+        made_with = collection.fingerprint
+        return replace(
+            self,
+            model=model,
+            adapter=adapter,
+            max_pixels=self.max_pixels or made_with.max_pixels or None,
+            frames=self.frames or made_with.frames or None,
         )
 
     def record(self, collection: Collection, encoder: Encoder | None) -> None:
         """Write the choice into a collection, so that a search needs no option."""
         if encoder is None:
             return
-        model = self.model or encoder.fingerprint.model
-        names = {"model": _absolute(model), "adapter": _absolute(self.adapter) if self.adapter else None}
-        if collection.settings.get("encoder") != names:
-            collection.update_settings({"encoder": names})
+        if self.model is None and self.adapter is not None:
+            record_model(collection, self.adapter)  # loading it brings its base along
+        else:
+            record_model(collection, self.model or encoder.fingerprint.model, self.adapter)
 
 
 def words_only() -> Fingerprint:
     """The fingerprint of a collection that is searched by words alone."""
     return Fingerprint(model="words only")
-
-
-def _absolute(name: str) -> str:
-    return str(Path(name).resolve()) if Path(name).is_dir() else name

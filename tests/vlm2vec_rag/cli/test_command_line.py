@@ -98,14 +98,29 @@ def test_a_picture_finds_itself_with_a_model(folder, run, tiny_base):
 
 
 def test_reindex_embeds_anew_and_the_old_adapter_is_then_refused(folder, run, tiny_base, tiny_adapter):
-    assert run("index", "files/espresso.jpg", "--model", tiny_base, "--dtype", "float32")[0] == 0
-    status, _, error = run("index", "files", "--model", tiny_base, "--adapter", tiny_adapter)
+    budget = ["--dtype", "float32", "--max-pixels", 28 * 28 * 16]
+    assert run("index", "files/espresso.jpg", "--model", tiny_base, *budget)[0] == 0
+    (folder / ".vlm2vec" / "uploads").mkdir()
+    (folder / ".vlm2vec" / "uploads" / "kept.md").write_text("Uploaded notes.")
+    assert run("index", "files/notes.md", "--name", "other", "--model", "none")[0] == 0
+    status, _, error = run("index", "files", "--model", tiny_base, "--adapter", tiny_adapter, *budget)
     assert status == 1 and "adapter" in error
     status, _, error = run("reindex", "--adapter", tiny_adapter, "--dtype", "float32")
     assert status == 0, error
-    assert json.loads(run("info", "--json")[1])["fingerprint"]["adapter"] != ""
+    fingerprint = json.loads(run("info", "--json")[1])["fingerprint"]
+    assert fingerprint["adapter"] != "" and fingerprint["max_pixels"] == 28 * 28 * 16
     assert run("search", "coffee")[0] == 0
-    assert not (folder / ".vlm2vec.new").exists() and not (folder / ".vlm2vec.old").exists()
+    # nothing else that lives in the folder is touched
+    assert (folder / ".vlm2vec" / "uploads" / "kept.md").exists()
+    assert "notes.md" in run("list", "--name", "other")[1]
+    assert not (folder / ".vlm2vec.new").exists()
+
+
+def test_an_adapter_alone_brings_its_base(folder, run, tiny_adapter):
+    assert run("index", "files/notes.md", "--adapter", tiny_adapter)[0] == 0
+    assert json.loads(run("info", "--json")[1])["fingerprint"]["adapter"] != ""
+    status, out, error = run("search", "violin", "--mode", "dense", "--json")
+    assert status == 0 and len(out.splitlines()) == 1, error
 
 
 def test_list_remove_and_info(words, run):
