@@ -7,7 +7,7 @@ It starts from a bag of rare words that is set by hand (`tower.add_up_rare_words
 
     python match.py runs/nano --minutes 20
 
-Cost: no pixel is rendered; about 4 CPU seconds for a step of 48 pages. Result so far: LOG.md.
+No pixel is rendered. Result so far: LOG.md.
 """
 
 from __future__ import annotations

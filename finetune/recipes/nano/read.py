@@ -8,7 +8,7 @@ cannot tell its letters learns nothing from its words.
     python read.py runs/nano --letters-only --name letters --minutes 20
     python read.py runs/nano --start letters --minutes 120
 
-Cost: letters 2,500 cells of 28 x 28 px per CPU second, all 1,350; 1.2 GB a process. Result so far: LOG.md.
+Cost: letters 2,500 cells of 28 x 28 px per CPU second, all 1,350; 1.6 GB a process. Result so far: LOG.md.
 """
 
 from __future__ import annotations
