@@ -38,7 +38,7 @@ SEARCHES: dict[str, Search] = {
     "dense": lambda to, vector, text: to.search(vector, mode="dense", limit=LIMIT),
     "bm25": lambda to, vector, text: to.search(text=text, mode="bm25", limit=LIMIT),
     "fused": lambda to, vector, text: to.search(vector, text, limit=LIMIT),
-    "fused, one file in a hundred": lambda to, vector, text: to.search(
+    "fused, one folder of a hundred": lambda to, vector, text: to.search(
         vector, text, limit=LIMIT, filter=Filter(paths=("folder7/",))
     ),
     "fused, first half of each file": lambda to, vector, text: to.search(
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--questions", type=int, default=300)
     asked = parser.parse_args()
-    console = Console()
+    console = Console(width=110)
 
     rng = np.random.default_rng(0)
     vectors, queries = clustered(asked.points, asked.questions, rng)
