@@ -202,6 +202,7 @@ def test_ctrl_c_leaves_no_answer_for_the_next_question(tmp_path, good):
         with pytest.raises(KeyboardInterrupt):
             list(reader.items(path))
         timer.join()
+        assert reader._guard._worker._process is None  # it still works on the old question, and would answer that
         assert is_read(reader, good)
 
 

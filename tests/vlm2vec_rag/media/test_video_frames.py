@@ -281,12 +281,14 @@ def test_a_stretch_that_is_not_there(shelf, start_s, end_s):
 
 
 def test_a_playlist_dressed_as_a_video_opens_nothing(tmp_path):
-    # the first bytes of MPEG-PS, then a playlist: FFmpeg's own choice of reader would follow it
+    # FFmpeg's own choice of reader follows it: it looks at the beginning, where a playlist stands before the packets
     secret = make_video(tmp_path / "secret.mp4")
-    for text in (f"#EXTM3U\n#EXTINF:5,\n{secret}\n", f"ffconcat version 1.0\nfile {secret}\n"):
-        path = tmp_path / "film.mpg"
-        path.write_bytes(b"\x00\x00\x01\xba" + text.encode())
-        with pytest.raises(UnreadableMedia, match=r"film.mpg"):
+    empty_packet = b"G\x1f\xff\x10" + b"\xff" * 184
+    for text in (f"#EXTM3U\n#EXTINF:3,\n{secret}\n#EXT-X-ENDLIST\n", f"ffconcat version 1.0\nfile {secret}\n"):
+        path = tmp_path / "film.ts"
+        path.write_bytes(text.encode() + b"#" + empty_packet * 9)
+        assert sniff(path).format == "mpegts"
+        with pytest.raises(UnreadableMedia, match=r"film\.ts"):
             open_video(path)
 
 

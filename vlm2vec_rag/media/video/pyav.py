@@ -46,8 +46,8 @@ class PyavReader:
     def frames(self, indices: Sequence[int]) -> list[tuple[int, PILImage]]:
         """The frames on screen at these places of the timeline: (its true tick, upright picture), in order, each once.
 
-        A frame that cannot be decoded is stood in for by the one before it. The answer does not depend on what was
-        asked before: each call starts from a key frame.
+        The places must ascend. A frame that cannot be decoded is stood in for by the one before it. The answer does not
+        depend on what was asked before: each call starts from a key frame.
         """
         self._current, self._step = None, 0
         shown: dict[int, PILImage] = {}
@@ -64,7 +64,7 @@ class PyavReader:
     def _at(self, tick: int) -> _Timed:
         """The frame on screen at a time: the last one whose own time is not later."""
         shown = self._current
-        if shown is None or shown[0] > tick or self._is_shorter_by_seeking(shown[0], tick):
+        if shown is None or self._is_shorter_by_seeking(shown[0], tick):
             shown = self._jump(tick)
         while self._next is not None and self._next[0] <= tick:
             shown, self._next = self._next, next(self._decoded, None)
