@@ -83,7 +83,10 @@ class Collection:
 
     @property
     def aclient(self) -> Any:
-        """The same, with the methods of `qdrant_client.AsyncQdrantClient`."""
+        """The same, with the methods of `qdrant_client.AsyncQdrantClient`.
+
+        For a server each access gives a client with connections of its own, to be closed by who asked for it.
+        """
         return self._engine.aclient
 
     def info(self) -> CollectionInfo:

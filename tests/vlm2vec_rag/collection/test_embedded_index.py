@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from vlm2vec_rag.collection import Collection, Filter, Payload, Point, open_collection
-from vlm2vec_rag.collection.edge import building, config
+from vlm2vec_rag.collection.edge import building, config, folder
 from vlm2vec_rag.errors import CollectionError
 from vlm2vec_rag.fingerprint import Fingerprint
+
+pytestmark = pytest.mark.slow  # each builds an index in another process
 
 DIM = 256
 POINTS = 1_100  # just above the megabyte of vectors from which these tests want an index
@@ -154,6 +156,22 @@ def test_a_build_that_fails_leaves_everything_as_it_was(
     assert contents(collection) == before
     assert collection.optimize() is True  # and the next one succeeds
     assert contents(collection) == before
+
+
+def test_the_copy_is_on_disk_before_it_counts(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut cannot be had here; that every file is synced before the description names the copy, can."""
+    done: list[str] = []
+    sync, write = folder._sync, folder.Description.write
+    monkeypatch.setattr(folder, "_sync", lambda path: (done.append(str(path.resolve())), sync(path)))
+    monkeypatch.setattr(folder.Description, "write", lambda self, at: (done.append(self.shard), write(self, at)))
+    collection.optimize()
+    (shard,) = shards(tmp_path)
+    before = set(done[: done.index(shard)])
+    segments = [str(each.resolve()) for each in (tmp_path / "db" / "default" / shard / "segments").rglob("*")]
+    assert len(segments) > 20
+    assert [each for each in segments if each not in before] == []
 
 
 def test_closing_gives_up_a_build_and_loses_nothing(collection: Collection, tmp_path: Path) -> None:

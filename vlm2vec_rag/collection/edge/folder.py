@@ -136,6 +136,7 @@ class Folder:
         side.mkdir()
         try:
             yield side
+            sync_tree(side)
             side.rename(self.path / name)
             sync_folder(self.path)
         except BaseException:
@@ -183,13 +184,25 @@ def is_name(name: str) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut; Windows needs and offers no such thing."""
+    """Make what was made or renamed in this folder survive a power cut."""
+    if os.name == "posix":  # Windows opens no folder for that
+        _sync(folder)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make all of this folder survive a power cut: files that were copied, and what the engine made on its own."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        for inside, _, files in os.walk(folder):
+            for each in (*files, "."):
+                _sync(Path(inside, each))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _locked(path: Path) -> str:

@@ -17,7 +17,7 @@ from vlm2vec_rag.collection.edge import config as engine_config
 from vlm2vec_rag.collection.edge.building import Build
 from vlm2vec_rag.collection.edge.checks import VectorRules
 from vlm2vec_rag.collection.edge.config import dense_params, edge_config
-from vlm2vec_rag.collection.edge.folder import Description, new_shard_name
+from vlm2vec_rag.collection.edge.folder import Description, new_shard_name, sync_tree
 from vlm2vec_rag.errors import CollectionError, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -169,6 +169,7 @@ class Shard:
 
     def _adopt(self, build: Build) -> None:
         """Put the copy, with its index, in the place of the shard."""
+        sync_tree(build.path)
         successor = edge.EdgeShard.load(str(build.path))
         with self._writing:
             for change in build.schema_changes:
