@@ -81,7 +81,7 @@ def langchain_answers(client: Any) -> dict[str, Any]:
     for mode in (RetrievalMode.DENSE, RetrievalMode.SPARSE):
         found = store(mode).similarity_search_with_score("invoice total n7", k=4, filter=chosen)
         answers[mode.value] = [(document.metadata["_id"], round(score, 4)) for document, score in found]
-    answers["hybrid"] = [each.metadata["_id"] for each in whole.similarity_search("cat n9", k=1)]
+    answers["hybrid"] = [each.metadata["_id"] for each in whole.similarity_search(TEXTS[9], k=1)]
     diverse = store(RetrievalMode.DENSE).max_marginal_relevance_search("video clip", k=3)
     answers["diverse"] = [document.metadata["_id"] for document in diverse]
     whole.delete(IDS[:2])
