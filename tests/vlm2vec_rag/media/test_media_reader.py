@@ -132,8 +132,8 @@ def test_a_video_s_name_is_never_an_address(tmp_path, reader, monkeypatch, name)
 def test_a_file_that_was_replaced_is_opened_again(tmp_path, reader):
     path = make_pdf(tmp_path / "a.pdf", [Sheet(words=[(72, 700, "old")])])
     assert reader.page(path, 1).text == "old"
-    make_pdf(path, [Sheet(words=[(72, 700, "newer")])])
-    assert reader.page(path, 1).text == "newer"
+    make_pdf(path, [Sheet(words=[(72, 700, "newer")]), Sheet()])
+    assert (reader.probe(path).pages, reader.page(path, 1).text) == (2, "newer")
 
 
 def test_threads_get_their_own_answers(files, reader):

@@ -284,7 +284,8 @@ def test_a_playlist_dressed_as_a_video_opens_nothing(tmp_path):
     # FFmpeg's own choice of reader follows it: it looks at the beginning, where a playlist stands before the packets
     secret = make_video(tmp_path / "secret.mp4")
     empty_packet = b"G\x1f\xff\x10" + b"\xff" * 184
-    for text in (f"#EXTM3U\n#EXTINF:3,\n{secret}\n#EXT-X-ENDLIST\n", f"ffconcat version 1.0\nfile {secret}\n"):
+    assert secret.exists()
+    for text in ("#EXTM3U\n#EXTINF:3,\nsecret.mp4\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile secret.mp4\n"):
         path = tmp_path / "film.ts"
         path.write_bytes(text.encode() + b"#" + empty_packet * 9)
         assert sniff(path).format == "mpegts"

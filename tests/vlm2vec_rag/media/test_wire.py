@@ -73,6 +73,7 @@ def test_noise_is_no_message(noise):
         {"value": 1, "sizes": [[1]]},
         {"value": 1, "sizes": [[-1, 5]]},
         {"value": 1, "sizes": [[10**6, 10**6]]},  # refused by its size, before any memory is taken for it
+        {"value": 1, "sizes": [[-(10**6), 10**6], [10**6, 10**6]]},  # together they would be nothing
         {"value": {"!": "picture", "index": 5}, "sizes": []},
         {"value": {"!": "Page", "fields": {"surprise": 1}}, "sizes": []},
         {"value": {"!": "os.system", "fields": {}}, "sizes": []},
