@@ -1,6 +1,8 @@
 # Everything runs in .venv, which the first target makes. Needs Python >= 3.10 and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+# one process a core and one thread in each: two cores then take half the time
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check bench format clean
@@ -9,13 +11,13 @@ demo: .venv/base       ## index the sample collection and answer five questions
 	$(BIN)/vlm2vec-rag demo
 
 test: .venv/dev        ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: .venv/dev       ## format, lint, types and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: .venv/dev       ## measure, as ratios against a named peer in the same run
 	$(BIN)/python benchmarks/run.py
