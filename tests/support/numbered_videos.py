@@ -59,6 +59,7 @@ def make_video(
     height: int = HEIGHT,
     width: int = WIDTH,
     keyframes_every: int | None = 30,
+    title: str = "",
 ) -> Path:
     """Write a video of numbered frames.
 
@@ -80,10 +81,13 @@ def make_video(
         height: Of a frame as drawn.
         width: Of a frame as drawn.
         keyframes_every: So many frames.
+        title: Written to the container.
     """
     stored = np.rot90(draw(0, height, width), -turn // 90)
     ticks = 1000 * rate
     with av.open(str(path), "w", format=container, options=options or {}) as output:
+        if title:
+            output.metadata["title"] = title
         pictures = _add_cover(output) if cover else []
         stream: Any = output.add_stream(codec, rate=rate, options=codec_options or {})
         stream.height, stream.width, stream.pix_fmt = stored.shape[0], stored.shape[1], pixel_format

@@ -293,6 +293,14 @@ def test_a_playlist_dressed_as_a_video_opens_nothing(tmp_path):
             open_video(path)
 
 
+def test_a_title_in_an_old_encoding_does_no_harm(tmp_path):
+    path = make_video(tmp_path / "old.mkv", title="XXXXXX")
+    data = path.read_bytes()
+    assert b"XXXXXX" in data
+    path.write_bytes(data.replace(b"XXXXXX", "Größe!".encode("latin-1")))
+    assert len(open_video(path).item(0).frames) == 8
+
+
 def test_frames_are_rgb_pictures(shelf):
     frames = open_video(shelf("ten_bits.mkv", pixel_format="yuv420p10le")).item(0).frames
     assert all(isinstance(frame, Image.Image) and frame.mode == "RGB" for frame in frames)

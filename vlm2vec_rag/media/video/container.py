@@ -54,12 +54,14 @@ def open_container(path: str, container_format: str) -> Any:
     """Open a local file with PyAV: one demuxer, no address and no other file is ever followed."""
     import av
 
+    # titles in an old encoding: PyAV 19 keeps their bytes by itself, and takes the argument no more
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     with as_unreadable(path):
         return av.open(
             f"file:{Path(path).absolute()}",
             format=_DEMUXERS[container_format],
             container_options={"protocol_whitelist": "file"},  # `options` crashes PyAV 16.1 on FLV and MPEG-PS
-            metadata_errors="replace",
+            **lenient,
         )
 
 
