@@ -57,8 +57,10 @@ class AwaitedCollection:
         if not asked:
             return []
         with of._engine.errors("search"):
-            answers = await self._client.query_batch_points(of.name, requests=list(asked.values()))
-        return searching.answer(asked, answers, mode=mode, limit=limit)
+            responses = await self._client.query_batch_points(of.name, requests=list(asked.values()))
+            answer = searching.Answer.of(asked, responses, mode=mode, limit=limit)
+            missing = answer.without_payload
+            return answer.found(await self._client.retrieve(of.name, ids=missing) if missing else ())
 
     async def upsert(self, points: Iterable[Point]) -> int:
         """See `Collection.upsert`."""

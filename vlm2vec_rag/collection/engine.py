@@ -23,6 +23,9 @@ class Engine:
     has_indexes: ClassVar[bool] = True
     """Whether it has payload indexes and an approximate search to tune; the in-memory engine compares everything."""
 
+    is_here: ClassVar[bool] = True
+    """Whether it runs in this process, where a question costs no round trip."""
+
     def __init__(self, client: QdrantBase, location: str) -> None:
         self.client = client
         self.location = location

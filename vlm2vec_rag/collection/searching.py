@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -52,6 +52,7 @@ def requests_of(
     dim: int,
     bm25: Bm25,
     params: models.SearchParams | None,
+    with_payload: bool,
 ) -> dict[str, models.QueryRequest]:
     """What to ask each side of a search; nothing where none of the text's words can be searched for.
 
@@ -64,64 +65,68 @@ def requests_of(
     has_text = text is not None and bool(text.strip())
     sides = sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=dim)
     depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
-    requests: dict[str, models.QueryRequest] = {}
+    queries: dict[str, Any] = {}
     if vector is not None and DENSE in sides:
-        query = dense_vector(vector, dim, of="the query").tolist()
-        requests[DENSE] = request(query, DENSE, limit=depth, condition=condition, params=params)
+        queries[DENSE] = dense_vector(vector, dim, of="the query").tolist()
     if BM25 in sides and (words := bm25.encode_query(text or "")):
-        requests[BM25] = request(sparse_vector(words), BM25, limit=depth, condition=condition, params=None)
-    return requests
-
-
-def request(
-    query: Any, side: str, *, limit: int, condition: models.Filter | None, params: models.SearchParams | None
-) -> models.QueryRequest:
-    # not validated again: pydantic would look at each of 1,536 numbers that were made one line above
-    return models.QueryRequest.model_construct(
-        query=query, using=side, limit=limit, filter=condition, params=params, with_payload=True
-    )
+        queries[BM25] = sparse_vector(words)
+    return {
+        # not validated again: pydantic would look at each of 1,536 numbers that were made a few lines above
+        side: models.QueryRequest.model_construct(
+            query=query,
+            using=side,
+            limit=depth,
+            filter=condition,
+            params=params if side == DENSE else None,
+            with_payload=with_payload,
+        )
+        for side, query in queries.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
-    """One side's answer: scores by id, best first, and the payloads that came with them."""
+class Answer:
+    """The best points of a search, best first, with each side's scores and the payloads that came along."""
 
-    scores: dict[str, float]
-    payloads: dict[str, dict[str, Any]]
+    ranking: list[tuple[str, float]]
+    scores: Mapping[str, Mapping[str, float]]  # by side, then by id
+    payloads: Mapping[str, Mapping[str, Any]]  # by id; empty when they were not asked for
 
     @classmethod
-    def of(cls, points: Sequence[models.ScoredPoint]) -> Ranking:
+    def of(
+        cls, requests: Iterable[str], responses: Iterable[models.QueryResponse], *, mode: Mode, limit: int
+    ) -> Answer:
+        """Join Qdrant's responses, which are in the order of the requests."""
         # Qdrant leaves the order of equal scores open; by id, the same question always gives the same order
-        ordered = sorted(points, key=lambda point: (-point.score, str(point.id)))
-        return cls(
-            scores={str(point.id): point.score for point in ordered},
-            payloads={str(point.id): point.payload or {} for point in ordered},
-        )
+        sides = {
+            side: sorted(response.points, key=lambda point: (-point.score, str(point.id)))
+            for side, response in zip(requests, responses, strict=True)
+        }
+        scores = {side: {str(point.id): point.score for point in points} for side, points in sides.items()}
+        if mode == "fused":
+            ranking = reciprocal_rank_fusion([list(each) for each in scores.values()])
+        else:
+            ranking = list(scores[mode].items())
+        payloads = {str(point.id): point.payload for points in sides.values() for point in points if point.payload}
+        return cls(ranking[:limit], scores, payloads)
 
+    @property
+    def without_payload(self) -> list[str]:
+        """The points whose payload is still to be read."""
+        return [each for each, _ in self.ranking if each not in self.payloads]
 
-def answer(
-    requests: Mapping[str, models.QueryRequest], responses: Sequence[models.QueryResponse], *, mode: Mode, limit: int
-) -> list[Found]:
-    """The best `limit` points of Qdrant's responses, which are in the order of the requests."""
-    rankings = {side: Ranking.of(each.points) for side, each in zip(requests, responses, strict=True)}
-    return merge(rankings, limit, fused=mode == "fused")
-
-
-def merge(rankings: dict[str, Ranking], limit: int, *, fused: bool) -> list[Found]:
-    """The best `limit` points of the sides' rankings, each with the score of the side or sides that found it."""
-    if fused:
-        scored = reciprocal_rank_fusion([list(ranking.scores) for ranking in rankings.values()])
-    else:
-        scored = [pair for ranking in rankings.values() for pair in ranking.scores.items()]
-    nothing = Ranking({}, {})
-    dense, bm25 = rankings.get(DENSE, nothing), rankings.get(BM25, nothing)
-    return [
-        Found(
-            id=each,
-            score=score,
-            payload=Payload.from_dict(dense.payloads.get(each) or bm25.payloads[each]),
-            dense_score=dense.scores.get(each),
-            bm25_score=bm25.scores.get(each),
-        )
-        for each, score in scored[:limit]
-    ]
+    def found(self, records: Iterable[models.Record] = ()) -> list[Found]:
+        """What the caller gets, given the records of those `without_payload`; one deleted meanwhile is left out."""
+        payloads = {**self.payloads, **{str(each.id): each.payload or {} for each in records}}
+        dense, bm25 = self.scores.get(DENSE, {}), self.scores.get(BM25, {})
+        return [
+            Found(
+                id=each,
+                score=score,
+                payload=Payload.from_dict(payloads[each]),
+                dense_score=dense.get(each),
+                bm25_score=bm25.get(each),
+            )
+            for each, score in self.ranking
+            if each in payloads
+        ]

@@ -39,6 +39,7 @@ class ServerEngine(Engine):
     """
 
     kind: ClassVar[str] = "server"
+    is_here: ClassVar[bool] = False
 
     def __init__(
         self,

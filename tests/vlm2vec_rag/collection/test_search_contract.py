@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from points_and_places import DIM, ENGINES, Place, a_place, page, unit
+from qdrant_client import models
 
 from vlm2vec_rag.collection import Collection, Filter, Found, Point
+from vlm2vec_rag.collection.searching import Answer
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 
 WORDS = ["aba", "bebe", "cucuc", "dodo", "epep", "fifif"]  # no stopwords, nothing for a stemmer to cut
@@ -129,8 +131,6 @@ def test_a_filter_nothing_passes_answers_with_nothing(filled: Collection) -> Non
 
 
 def test_a_filter_of_qdrants_own_is_taken_as_it_is(filled: Collection) -> None:
-    from qdrant_client import models
-
     own = models.Filter(must_not=[models.FieldCondition(key="page", range=models.Range(gt=3))])
     found = filled.search(QUERY_VECTOR, "aba", filter=own, limit=100)
     assert {each.payload.page for each in found} == {1, 2, 3}
@@ -190,3 +190,12 @@ def test_a_question_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(error, match=complaint):
         collection.search(**arguments)
+
+
+def test_a_point_deleted_between_ranking_and_reading_is_left_out() -> None:
+    kept, gone = POINTS[0], POINTS[1]
+    scores = {gone.id: 0.9, kept.id: 0.5}
+    answer = Answer(ranking=list(scores.items()), scores={"dense": scores}, payloads={})
+    assert answer.without_payload == [gone.id, kept.id]
+    record = models.Record(id=kept.id, payload=kept.payload.to_dict())
+    assert [(each.id, each.dense_score) for each in answer.found([record])] == [(kept.id, 0.5)]
