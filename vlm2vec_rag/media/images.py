@@ -76,7 +76,9 @@ class ImageFile:
         self._picture.close()
 
     def _is_sideways(self) -> bool:
-        """Whether it is turned by 90 degrees when shown. A PNG is decoded for this: EXIF may stand after its pixels."""
+        """Whether it is turned by 90 degrees when shown, as far as its header says."""
+        if self._picture.format == "PNG" and "exif" not in self._picture.info:
+            return False  # Pillow would decode the whole picture to look for EXIF after its pixels
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # flaws in metadata: the pixels are what counts

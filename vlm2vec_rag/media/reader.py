@@ -71,10 +71,9 @@ class MediaReader:
     def items(self, path: str | os.PathLike[str]) -> Iterator[Item]:
         """The items of a file, one by one as they are asked for: pages, clips or passages in order, or one picture.
 
-        Their source is the file's absolute path.
-
-        A page or clip that cannot be read is passed over; after the last good one a single error names those that
-        failed. So all that is good in a file is had, and a bad file is one error.
+        Their source is the file's absolute path. A page or clip that cannot be read is passed over; after the last good
+        one a single error names the first that failed. So all that is good in a file is had, and a bad file is one
+        error.
 
         Raises:
             UnsupportedMedia: No reader takes this kind of file.

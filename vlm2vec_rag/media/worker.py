@@ -77,11 +77,13 @@ def limit_resources(limits: MediaLimits) -> None:
         import resource
     except ImportError:
         return
+    caps = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: OPEN_FILES}
     if sys.platform == "linux":  # macOS takes the limit and does not keep it
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+        caps[resource.RLIMIT_AS] = limits.memory_bytes
+    for which, most in caps.items():
+        _, hard = resource.getrlimit(which)
+        lowest = most if hard == resource.RLIM_INFINITY else min(most, hard)  # this machine may allow less
+        resource.setrlimit(which, (lowest, lowest))
 
 
 def limit_processor_time(seconds: float) -> None:
@@ -96,7 +98,7 @@ def limit_processor_time(seconds: float) -> None:
     used = time.process_time()
     most = math.ceil(used + seconds * (os.cpu_count() or 1))
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
