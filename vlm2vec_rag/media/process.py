@@ -18,7 +18,7 @@ from vlm2vec_rag.media.settings import MediaLimits, MediaSettings
 from vlm2vec_rag.media.worker import OUT_OF_MEMORY
 
 PIPE_BYTES = 2**20  # a page is 3 MB: with the usual 64 KiB it costs 48 changes between the processes, not 3
-BOOT_S = 60.0  # 0.2 s here; a cold disk or a busy machine takes far longer
+BOOT_S = 60.0  # 0.08 s here; a cold disk or a busy machine takes far longer
 
 # the parent's search path, without its environment and without running its main module again, as spawn would
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from vlm2vec_rag.media.worker import main; main()"

@@ -31,7 +31,7 @@ _MOST_DEATHS = 3  # of the worker over one file, before the rest of the file is 
 class MediaReader:
     """Turns files into items, in a process of its own that hostile files may crash, fill or hang.
 
-    That process starts with the first file (0.2 s) and serves all that follow. It has a limit on memory (on Linux), may
+    That process starts with the first file (0.1 s) and serves all that follow. It has a limit on memory (on Linux), may
     write no file, and is ended and started again when a file takes too long. Its kind is told by a file's content.
     A reader may be used from several threads, which then wait for each other.
 
