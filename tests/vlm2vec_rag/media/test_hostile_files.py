@@ -193,9 +193,9 @@ def test_a_worker_that_cannot_start_says_why(good, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX")
-def test_ctrl_c_leaves_no_answer_for_the_next_question(tmp_path, good):
-    path = pdf_bombs.nested_forms(tmp_path / "bomb.pdf")
-    with MediaReader(MediaSettings(pdf_engine="pymupdf"), MediaLimits(seconds_per_item=20)) as reader:
+def test_ctrl_c_leaves_no_answer_for_the_next_question(bombs, good):
+    path = bombs(pdf_bombs.long_content)
+    with MediaReader(MediaSettings(pdf_engine="pypdfium2"), MediaLimits(seconds_per_item=20)) as reader:
         assert is_read(reader, good)
         timer = threading.Timer(0.7, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
         timer.start()
