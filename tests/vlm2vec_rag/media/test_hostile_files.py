@@ -192,8 +192,16 @@ def test_a_worker_that_cannot_start_says_why(good, monkeypatch):
         reader.probe(good)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, as for a person; a test runner's worker processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX")
-def test_ctrl_c_leaves_no_answer_for_the_next_question(bombs, good):
+def test_ctrl_c_leaves_no_answer_for_the_next_question(bombs, good, interruptible):
     path = bombs(pdf_bombs.long_content)
     with MediaReader(MediaSettings(pdf_engine="pypdfium2"), MediaLimits(seconds_per_item=20)) as reader:
         assert is_read(reader, good)
