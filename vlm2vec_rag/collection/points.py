@@ -61,7 +61,6 @@ class Payload:
     modified_at: datetime | None = None  # when the file was last written
     indexed_at: datetime | None = None  # when this point was written
     mime_type: str = ""
-    thumbnail: str = ""  # path of a small picture, where one is kept
     document_id: str = ""  # the id of the document as which a framework wrote it
     metadata: Mapping[str, object] = field(default_factory=dict)  # the user's own, nested as they like
 
@@ -87,7 +86,6 @@ class Payload:
         modified_at: datetime | None = None,
         indexed_at: datetime | None = None,
         mime_type: str = "",
-        thumbnail: str = "",
     ) -> Payload:
         """The payload of an item; the arguments are what the item itself does not know."""
         return cls(
@@ -107,7 +105,6 @@ class Payload:
             modified_at=modified_at,
             indexed_at=indexed_at,
             mime_type=mime_type,
-            thumbnail=thumbnail,
             metadata=item.metadata,
         )
 

@@ -41,7 +41,6 @@ def test_what_was_written_is_read_back_whole(collection: Collection) -> None:
         modified_at=datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=timezone.utc),
         indexed_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
         mime_type="video/mp4",
-        thumbnail="thumbs/1.webp",
         metadata={"author": "Ada", "n": 3, "ok": True, "tags": ["a", "b"], "deep": {"x.y": {"z": None}}, "f": 1.5},
     )
     vector = np.arange(1, DIM + 1, dtype=np.float32)
@@ -119,9 +118,9 @@ def test_set_payload_changes_the_named_fields_of_the_named_points(collection: Co
     first, second = page(1, "one", title="kept"), page(2, "two")
     collection.upsert([first, second])
     now = datetime(2026, 5, 1, 8, tzinfo=timezone.utc)
-    collection.set_payload([first.id], {"thumbnail": "t.webp", "indexed_at": now})
+    collection.set_payload([first.id], {"title": "another", "indexed_at": now})
     changed, untouched = (point.payload for point in collection.retrieve([first.id, second.id]))
-    assert changed == replace(first.payload, thumbnail="t.webp", indexed_at=now)
+    assert changed == replace(first.payload, title="another", indexed_at=now)
     assert untouched == second.payload
     collection.set_payload(Filter(pages=(2, 2)), {"file_points": 7})
     assert [point.payload.file_points for point in collection.retrieve([first.id, second.id])] == [0, 7]
