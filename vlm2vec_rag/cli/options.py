@@ -109,7 +109,7 @@ class ModelChoice:
             note(reason)
             if model is None:
                 return None
-        return load_encoder(
+        encoder = load_encoder(
             model,
             self.adapter,
             self.device,
@@ -117,6 +117,8 @@ class ModelChoice:
             max_pixels=self.max_pixels or MAX_PIXELS,
             frames=self.frames or FRAMES,
         )
+        note(f"{encoder.fingerprint} runs on {encoder.runs_on}; --device and --dtype choose otherwise")
+        return encoder
 
     def recorded_in(self, collection: Collection) -> ModelChoice:
         """The choice written in a collection, on the device asked for now. What is asked for now wins."""

@@ -35,6 +35,7 @@ class Encoder(ABC):
     fingerprint: Fingerprint
     max_pixels: int  # budget of one image or frame
     frames: int  # of a clip
+    runs_on: str  # device and number format, for people: "cpu in bfloat16"
 
     @property
     def dim(self) -> int:

@@ -71,5 +71,5 @@ def load_encoder(
         frames=frames,
         batch_tokens=batch_tokens or BATCH_TOKENS.get(chosen_device.type, 4096),
     )
-    logger.info("%s runs on %s in %s", encoder.fingerprint, chosen_device, str(chosen_dtype).removeprefix("torch."))
+    logger.info("%s runs on %s", encoder.fingerprint, encoder.runs_on)
     return encoder

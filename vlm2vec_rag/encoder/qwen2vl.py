@@ -42,6 +42,7 @@ class Qwen2VLEncoder(Encoder):
     ) -> None:
         self.checkpoint, self.device, self.dtype = checkpoint, device, dtype
         self.max_pixels, self.frames, self.batch_tokens = max_pixels, frames, batch_tokens
+        self.runs_on = f"{device} in {str(dtype).removeprefix('torch.')}"
         self.fingerprint = Fingerprint(
             model=checkpoint.name,
             weights=checkpoint.weights_digest,
