@@ -2,7 +2,7 @@
 
 Peer: transformers' own `Qwen2VLForConditionalGeneration`, fed by its own image processor, one padded batch after
 another in the order given, with logits and all hidden states, as the public VLM2Vec code runs it. Both sides run the
-same random weights (57 M parameters, the shape of Qwen2-VL at a small size) in the same dtype on the same inputs.
+same random weights (55 M parameters, the shape of Qwen2-VL at a small size) in the same dtype on the same inputs.
 
     python benchmarks/encoder_throughput.py
 

@@ -20,6 +20,7 @@ class Reading:
     """Reads of one collection each, named as in `qdrant_client.QdrantClient`."""
 
     def _shard(self, name: str) -> Shard:
+        """The shard of a collection; the client that this is mixed into knows it."""
         raise NotImplementedError
 
     def query_points(
