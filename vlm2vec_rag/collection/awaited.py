@@ -58,7 +58,8 @@ class AwaitedCollection:
             return []
         with of._engine.errors("search"):
             responses = await self._client.query_batch_points(of.name, requests=list(asked.values()))
-            answer = searching.Answer.of(asked, responses, mode=mode, limit=limit)
+            weight = of.fingerprint.dense_weight
+            answer = searching.Answer.of(asked, responses, mode=mode, limit=limit, dense_weight=weight)
             missing = answer.without_payload
             return answer.found(await self._client.retrieve(of.name, ids=missing) if missing else ())
 

@@ -207,7 +207,8 @@ class Collection:
         Args:
             vector: (D,) the encoded question, for the dense side.
             text: The question's words, for the bm25 side.
-            mode: `fused` joins both rankings by reciprocal rank fusion with k = 60; `dense` or `bm25` asks one.
+            mode: `fused` joins both rankings by reciprocal rank fusion with k = 60, the dense one with the weight that
+                its model asks for (`Fingerprint.dense_weight`); `dense` or `bm25` asks one.
             limit: At most so many.
             filter: Which points may be found; a `qdrant_client.models.Filter` is taken as it is.
             exact: Compare the vector with every point instead of walking the search index; slow, and for checking it.
@@ -221,7 +222,8 @@ class Collection:
             return []
         with self._engine.errors("search"):
             responses = self.client.query_batch_points(self.name, requests=list(requests.values()))
-            answer = searching.Answer.of(requests, responses, mode=mode, limit=limit)
+            weight = self.fingerprint.dense_weight
+            answer = searching.Answer.of(requests, responses, mode=mode, limit=limit, dense_weight=weight)
             missing = answer.without_payload
             return answer.found(self.client.retrieve(self.name, ids=missing) if missing else ())
 

@@ -94,7 +94,13 @@ class Answer:
 
     @classmethod
     def of(
-        cls, requests: Iterable[str], responses: Iterable[models.QueryResponse], *, mode: Mode, limit: int
+        cls,
+        requests: Iterable[str],
+        responses: Iterable[models.QueryResponse],
+        *,
+        mode: Mode,
+        limit: int,
+        dense_weight: float = 1.0,
     ) -> Answer:
         """Join Qdrant's responses, which are in the order of the requests."""
         # Qdrant leaves the order of equal scores open; by id, the same question always gives the same order
@@ -104,7 +110,8 @@ class Answer:
         }
         scores = {side: {str(point.id): point.score for point in points} for side, points in sides.items()}
         if mode == "fused":
-            ranking = reciprocal_rank_fusion([list(each) for each in scores.values()])
+            weights = [dense_weight if side == DENSE else 1.0 for side in scores]
+            ranking = reciprocal_rank_fusion([list(each) for each in scores.values()], weights=weights)
         else:
             ranking = list(scores[mode].items())
         payloads = {str(point.id): point.payload for points in sides.values() for point in points if point.payload}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 PATTERNS = ["*.json", "*.safetensors", "*.txt"]
 SAMPLE_BYTES = 4096
+NANO = "nano"  # the name of the small model that comes with the package
+NANO_FOLDER = Path(__file__).parent.parent / "nano"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,11 @@ class Checkpoint:
         """Width of the vectors: the language model's hidden size."""
         config = self.config
         return int({**config, **config.get("text_config", {})}["hidden_size"])
+
+    @property
+    def dense_weight(self) -> float:
+        """What the ranking by vectors counts beside that of words, as `config.json` says; 1 if it does not."""
+        return float(self.config.get("dense_weight", 1.0))
 
     @property
     def weights_digest(self) -> str:
@@ -187,6 +194,8 @@ def no_progress_bar() -> Iterator[None]:
 
 def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None = None) -> Path:
     """The folder of that name, or the hub's files of that id, brought to disk."""
+    if str(name) == NANO:  # a folder of one's own that is called so is ./nano
+        return NANO_FOLDER
     path = Path(name).expanduser()
     if str(name) and path.is_dir():
         return path
@@ -194,7 +203,7 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
     if not HUB_ID.fullmatch(str(name)) or str(name).startswith((".", "/", "~")):
         raise ModelNotFound(
             f"no model at {str(name)!r}{wanted}: it is no folder here and no hub id; "
-            "expected a folder with config.json and safetensors, or an id such as VLM2Vec/VLM2Vec-V2.0"
+            "expected a folder with config.json and safetensors, an id such as VLM2Vec/VLM2Vec-V2.0, or nano"
         )
     from huggingface_hub import constants, snapshot_download
 
@@ -221,5 +230,7 @@ def _check_weights(folder: Path) -> None:
 
 
 def _name(model: str | Path) -> str:
+    if str(model) == NANO:
+        return NANO
     path = Path(model).expanduser()
     return path.resolve().name if path.is_dir() else str(model)

@@ -51,6 +51,7 @@ class Qwen2VLEncoder(Encoder):
             max_pixels=max_pixels,
             frames=frames,
             dim=checkpoint.dim,
+            dense_weight=checkpoint.dense_weight,
         )
         self.patch_settings = checkpoint.patch_settings
         self.model = checkpoint.load(device, dtype)

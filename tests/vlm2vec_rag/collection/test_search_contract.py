@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from points_and_places import DIM, ENGINES, Place, a_place, page, unit
+from points_and_places import DIM, ENGINES, FINGERPRINT, Place, a_place, page, unit
 from qdrant_client import models
 
 from vlm2vec_rag.collection import Collection, Filter, Found, Point
@@ -100,6 +102,26 @@ def test_fused_search_is_reciprocal_rank_fusion(filled: Collection, limit: int, 
     for each in found:
         assert each.dense_score == pytest.approx(dense.get(each.id), abs=1e-5)
         assert each.bm25_score == pytest.approx(words.get(each.id), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_models_own_weight_is_recorded_and_counts_in_fusion(kind: str, tmp_path: Path) -> None:
+    with a_place(kind, tmp_path) as place:
+        with place.open(replace(FINGERPRINT, dense_weight=0.25)) as collection:
+            collection.upsert(POINTS)
+            dense = list(cosine_ranking(POINTS, QUERY_VECTOR))
+            words = list(bm25_ranking(POINTS, "bebe dodo", POINTS))
+            fused = {
+                each: sum(
+                    weight / (61 + side.index(each)) for side, weight in ((dense, 0.25), (words, 1)) if each in side
+                )
+                for each in {*dense, *words}
+            }
+            definition = dict(sorted(fused.items(), key=lambda pair: (-pair[1], pair[0])))
+            assert_ranks_like(collection.search(QUERY_VECTOR, "bebe dodo", limit=40), definition, 40)
+        if kind != "memory":
+            with place.open(None) as again:
+                assert again.fingerprint.dense_weight == 0.25
 
 
 def test_a_text_of_stopwords_does_not_take_the_dense_answer_away(filled: Collection) -> None:
