@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 PATTERNS = ["*.json", "*.safetensors", "*.txt"]
 SAMPLE_BYTES = 4096
-NANO = "nano"  # the name of the small model that comes with the package
-NANO_FOLDER = Path(__file__).parent.parent / "nano"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +192,6 @@ def no_progress_bar() -> Iterator[None]:
 
 def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None = None) -> Path:
     """The folder of that name, or the hub's files of that id, brought to disk."""
-    if str(name) == NANO:  # a folder of one's own that is called so is ./nano
-        return NANO_FOLDER
     path = Path(name).expanduser()
     if str(name) and path.is_dir():
         return path
@@ -203,7 +199,7 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
     if not HUB_ID.fullmatch(str(name)) or str(name).startswith((".", "/", "~")):
         raise ModelNotFound(
             f"no model at {str(name)!r}{wanted}: it is no folder here and no hub id; "
-            "expected a folder with config.json and safetensors, an id such as VLM2Vec/VLM2Vec-V2.0, or nano"
+            "expected a folder with config.json and safetensors, or an id such as VLM2Vec/VLM2Vec-V2.0"
         )
     from huggingface_hub import constants, snapshot_download
 
@@ -230,7 +226,5 @@ def _check_weights(folder: Path) -> None:
 
 
 def _name(model: str | Path) -> str:
-    if str(model) == NANO:
-        return NANO
     path = Path(model).expanduser()
     return path.resolve().name if path.is_dir() else str(model)

@@ -35,8 +35,7 @@ def load_encoder(
 
     Args:
         model: A hub id or a folder; of a full Qwen2-VL model, or of an adapter that names its base, as
-            VLM2Vec-V2.0 is published. `nano` is the small model that comes with the package. None takes the base that
-            `adapter` names, or else `DEFAULT_MODEL`.
+            VLM2Vec-V2.0 is published. None takes the base that `adapter` names, or else `DEFAULT_MODEL`.
         adapter: A LoRA or DoRA adapter to fold into `model`: a hub id or a folder.
         device: cuda, cuda:1, mps or cpu. None takes the best there is.
         dtype: float32, bfloat16 or float16. None takes the fastest that keeps the model's range.
