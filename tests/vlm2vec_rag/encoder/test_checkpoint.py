@@ -172,3 +172,10 @@ def test_the_2b_architecture_encodes_a_page_in_bfloat16(tmp_path, tiny_base, cap
     with capsys.disabled():
         print(f"\n2 B architecture: {parameters / 1e9:.2f} B parameters, peak memory of the process {peak_gb:.1f} GB")
     assert peak_gb < 14
+
+
+def test_a_model_says_what_its_ranking_weighs_beside_that_of_words(base):
+    assert load_encoder(base).fingerprint.dense_weight == 1
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"dense_weight": 0.3}))
+    assert load_encoder(base).fingerprint.dense_weight == 0.3
