@@ -31,7 +31,6 @@ from vlm2vec_rag.media.settings import MediaSettings
 PAGES = 12  # of a recording
 SECONDS = 150
 SHOWN_S = 5.0
-FRAME_PIXELS = 28 * 28 * 900
 
 
 def make(pages: Pages, count: int, folder: Path, seed: int) -> list[Recording]:
@@ -65,7 +64,7 @@ def main() -> None:
     torch.set_num_threads(2)
 
     pages = load(args.corpus, args.split)
-    settings = MediaSettings(max_pixels=FRAME_PIXELS, window_s=30, overlap_s=0)
+    settings = MediaSettings(window_s=30, overlap_s=0)
     clips: list[Clip] = []
     shown: dict[int, list[int]] = defaultdict(list)  # page: the clips that show it
     with TemporaryDirectory() as folder, MediaReader(settings) as reader:
@@ -84,7 +83,7 @@ def main() -> None:
         " ".join(pages.texts[page] for page, found in shown.items() if clip in found) for clip in range(len(clips))
     ]
 
-    encoder = load_encoder(args.model, device="cpu", dtype="float32", max_pixels=FRAME_PIXELS)
+    encoder = load_encoder(args.model, device="cpu", dtype="float32")
     started = time.monotonic()
     vectors = encoder.encode_items(clips)
     elapsed = time.monotonic() - started

@@ -10,16 +10,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from tiles import PAGE_PIXELS
 from tower import CELL, MEAN, PATCH, STD, new_model
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLModel
-from words import known
 
 
 def assemble(folder: Path, read: str, match: str) -> Qwen2VLModel:
     """The model as trained, float32."""
-    model = new_model(*known(folder / "tokenizer"))
+    model = new_model(np.load(folder / "tokenizer" / "piece_weights.npy"))
     seen = torch.load(folder / f"{read}.pt", weights_only=True)["model"]
     model.load_state_dict(
         {name: value.float() for name, value in seen.items() if name.startswith("visual.")}, strict=False
@@ -29,12 +29,20 @@ def assemble(folder: Path, read: str, match: str) -> Qwen2VLModel:
     return model.eval()
 
 
-def save(model: Qwen2VLModel, tokenizer: Path, target: Path) -> None:
-    """Write config, weights, tokenizer and preprocessor; the model is left in float16."""
+def save(model: Qwen2VLModel, tokenizer: Path, target: Path, dense_weight: float = 1.0) -> None:
+    """Write config, weights, tokenizer and preprocessor; the model is left in float16.
+
+    Args:
+        model: As `assemble` gives it.
+        tokenizer: Folder of its tokenizer.
+        target: Folder to write.
+        dense_weight: What its ranking counts beside that of words when the library fuses both.
+    """
     whole = Qwen2VLForConditionalGeneration(model.config)
     whole.model = model
     whole.tie_weights()
     target.mkdir(parents=True, exist_ok=True)
+    whole.config.dense_weight = dense_weight
     whole.half().save_pretrained(target)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizer / name, target / name)
@@ -58,5 +66,6 @@ if __name__ == "__main__":
     parser.add_argument("--read", default="read")
     parser.add_argument("--match", default="match")
     parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--dense-weight", type=float, default=1.0, help="of its ranking beside that of words")
     args = parser.parse_args()
-    save(assemble(args.folder, args.read, args.match), args.folder / "tokenizer", args.to)
+    save(assemble(args.folder, args.read, args.match), args.folder / "tokenizer", args.to, args.dense_weight)

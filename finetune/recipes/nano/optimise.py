@@ -25,6 +25,7 @@ class Masters:
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], rate: float, matrix_rate: float = 0.0) -> None:
         """Take the parameters with their names; a `matrix_rate` of 0 leaves all to AdamW."""
         listed = list(named)
+        self.names = [name for name, _ in listed]
         self.shown = [parameter for _, parameter in listed]
         self.masters = [nn.Parameter(parameter.detach().float().clone()) for parameter in self.shown]
         is_inner = ["blocks." in name and each.ndim == 2 and matrix_rate > 0 for name, each in listed]
@@ -53,7 +54,11 @@ class Masters:
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint needs."""
-        return {"masters": self.masters, "optimisers": [each.state_dict() for each in self.optimisers]}
+        return {
+            "names": self.names,
+            "masters": self.masters,
+            "optimisers": [each.state_dict() for each in self.optimisers],
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
@@ -62,11 +67,13 @@ class Masters:
             optimiser.load_state_dict(saved)
 
     def start(self, state: dict[str, Any]) -> None:
-        """Take the weights of another run."""
+        """Take the weights of another run, as far as it has them."""
+        saved = dict(zip(state["names"], state["masters"], strict=True))
         with torch.no_grad():
-            for shown, master, saved in zip(self.shown, self.masters, state["masters"], strict=True):
-                master.copy_(saved)
-                shown.copy_(saved)
+            for name, shown, master in zip(self.names, self.shown, self.masters, strict=True):
+                if name in saved:
+                    master.copy_(saved[name])
+                    shown.copy_(saved[name])
 
 
 def share_at(progress: float, warm_up: float = 0.02) -> float:

@@ -1,21 +1,21 @@
-"""Stage 1: the vision tower learns to read. Each cell of 28 x 28 pixels predicts the pieces of words that stand in it.
+"""Stage 1: the vision tower learns to read. Each cell of 28 x 28 pixels says which pieces of words stand in it.
 
-The classifier is the language model's embedding table, frozen (`tower.new_model` says what its rows hold), so what a
-cell says about its pixels is, to the language model, a sum of the embeddings of the words that are there. Each patch
-also names its letters with a head that is thrown away. Letters come first, with the first blocks alone: a cell that
-cannot tell its letters learns nothing from its words.
+What a cell ought to say is the sum of its pieces' codes, the rows of the language model's first embedding table, which
+stays as it is (`tower.block_code`). Least squares teaches it: a cell in doubt then says little, and the cells of a page
+can be added up. Three heads that are thrown away afterwards teach what comes before: each quarter of a patch names its
+letter and its neighbours in the word, and the patches of a cell together name its pieces. Letters come first, with the
+first blocks alone: a cell that cannot tell its letters learns nothing from its words.
 
-    python read.py runs/nano --letters-only --name letters --minutes 20
+    python read.py runs/nano --letters-only --name letters --minutes 9 --matrix-rate 1.5e-2 --rate 3e-3
     python read.py runs/nano --start letters --minutes 120
 
-Cost: letters 2,500 cells of 28 x 28 px per CPU second, all 1,350; 1.6 GB a process. Result so far: LOG.md.
+Cost on two cores: letters 4,000 cells a second, all 1,900; 3 GB a process. Result so far: LOG.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,54 +25,100 @@ import torch
 from corpus import Pages, load
 from optimise import Masters
 from team import Run, Team
-from tiles import LETTERS, STRIP_ROWS, Strip, strips
+from tiles import LETTERS, NEAR, NO_LETTER, Window, windows
 from torch import nn
-from tower import EMBED, FIRST_BLOCKS, cut_grey, grey_weight, merge, new_model, positions, see, spread_grey
-from words import BLANK, VOCABULARY, Pieces, known
+from tower import (
+    CONSTANT,
+    DEPTH,
+    EMBED,
+    FIRST_BLOCKS,
+    PRESENT,
+    WIDTH,
+    cut_grey,
+    grey_weight,
+    merge,
+    new_model,
+    positions,
+    see,
+    spread_grey,
+)
+from words import BLANK, VOCABULARY, Pieces
 
 LOGITS = 10.0  # a cell's state is then about as long as the embedding of a word
-LETTER_SHARE = 0.5
+LETTER_SHARE, NEAR_SHARE, MISSED_SHARE = 0.5, 1.0, 4.0
 BLANK_WEIGHT = 0.03
+EMPTY_WEIGHT = 0.1  # of such a slot
+SCALES = (0.7, 1.4)  # of a page's area
+TOGETHER = 2  # windows in one sequence
+PAGE_ROWS = 44  # of cells
+MIXED = 6  # batches from which the windows of one are drawn
 OTHERS = 768  # wrong answers beside those of the batch
 
 
-class StripBatches:
-    """Endless batches of strips of equal width from pages in random order."""
+class WindowBatches:
+    """Endless batches of windows of one shape from pages in random order."""
 
-    def __init__(self, pages: Pages, pieces: Pieces, cells: int, seed: int, scales: tuple[float, float]) -> None:
-        self.pages, self.pieces, self.cells, self.seed, self.scales = pages, pieces, cells, seed, scales
+    def __init__(
+        self,
+        pages: Pages,
+        pieces: Pieces,
+        seed: int,
+        *,
+        shape: tuple[int, int],
+        count: int,
+        scales: tuple[float, float] = SCALES,
+    ) -> None:
+        self.pages, self.pieces, self.seed = pages, pieces, seed
+        self.shape, self.count, self.scales = shape, count, scales
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         random = np.random.default_rng(self.seed)
-        waiting: dict[int, list[Strip]] = defaultdict(list)
+        waiting: list[Window] = []
         while True:
-            page = int(random.integers(len(self.pages)))
-            for strip in strips(self.pages, page, self.pieces, random, self.scales):
-                columns = strip.pixels.shape[1] // 28
-                group = waiting[columns]
-                group.append(strip)
-                if len(group) * columns * STRIP_ROWS >= self.cells:
-                    random.shuffle(group)
-                    yield join(waiting.pop(columns))
+            while len(waiting) < MIXED * self.count:
+                page = int(random.integers(len(self.pages)))
+                waiting += windows(self.pages, page, self.pieces, random, scales=self.scales, shape=self.shape)
+            random.shuffle(waiting)  # type: ignore[arg-type]
+            yield join(waiting[: self.count], far_apart(self.count // TOGETHER, self.shape, random))
+            del waiting[: self.count]
 
 
-def join(group: list[Strip]) -> dict[str, Any]:
-    """Strips of one size as arrays; cells and patches are numbered through the batch."""
-    pixels = np.stack([strip.pixels for strip in group])
-    count, height, width = pixels.shape
+def far_apart(count: int, shape: tuple[int, int], random: np.random.Generator) -> torch.Tensor:
+    """(count, P, 2) rows and columns of the patches of TOGETHER windows in one sequence, the later ones further down.
+
+    Attention meets on a whole page what no window has: text many rows away, where the rotary positions come round to
+    the same angles. Trained on single windows, the tower took that for the line it was reading (LOG.md).
+    """
+    patches = positions(*shape)
+    gaps = random.integers(shape[0], PAGE_ROWS // (TOGETHER - 1), (count, TOGETHER)) * 2
+    aside = random.integers(-shape[1], shape[1] + 1, (count, TOGETHER)) * 2
+    gaps[:, 0] = aside[:, 0] = 0
+    starts = torch.from_numpy(np.stack([gaps.cumsum(1), aside], -1))
+    return (starts[:, :, None] + patches).flatten(1, 2)
+
+
+def join(group: list[Window], places: torch.Tensor) -> dict[str, Any]:
+    """Windows as arrays; cells and slots are numbered through the batch.
+
+    Args:
+        group: Windows of one shape.
+        places: (S, P, 2) of the patches of S sequences, which share the windows out in order.
+    """
+    pixels = np.stack([window.pixels for window in group])
+    _, height, width = pixels.shape
     patches = cut_grey(pixels)
     cells = height * width // 784
-    flat = patches.reshape(count * cells, -1)
+    flat = patches.reshape(len(group) * cells, -1)
+    letters = np.full((len(group) * cells * 16, 2 * NEAR + 1), NO_LETTER)
+    slots = np.concatenate([each.slots + i * cells * 16 for i, each in enumerate(group)])
+    letters[slots] = np.concatenate([each.letters for each in group])
     return {
-        "patches": torch.from_numpy(patches),
-        "shape": (height // 28, width // 28),
+        "patches": torch.from_numpy(patches).view(len(places), -1, patches.shape[-1]),
+        "places": places,
         "blank": torch.from_numpy(np.flatnonzero(flat.max(1) - flat.min(1) < 8)),
         "cells": torch.from_numpy(np.concatenate([each.cells + i * cells for i, each in enumerate(group)])),
         "pieces": torch.from_numpy(np.concatenate([each.pieces for each in group])),
-        "letter_patches": torch.from_numpy(
-            np.concatenate([each.patches + i * cells * 4 for i, each in enumerate(group)])
-        ),
-        "letters": torch.from_numpy(np.concatenate([each.letters for each in group])),
+        "letters": torch.from_numpy(letters),
     }
 
 
@@ -100,21 +146,38 @@ def many_hot(
 class Reader:
     """The tower with what it is trained by: its folded patch embedding, the head for letters, weights of pieces."""
 
-    def __init__(self, folder: Path, *, letters_only: bool) -> None:
-        rarity, spellings = known(folder / "tokenizer")
+    def __init__(self, folder: Path, *, letters_only: bool = False, compiled: bool = True) -> None:
+        rarity = np.load(folder / "tokenizer" / "piece_weights.npy")
         self.letters_only = letters_only
         # rare pieces find pages, frequent ones are learnt anyway
         self.weights = (torch.from_numpy(rarity) / 4).clamp(0.25, 1.5)
-        self.model = new_model(rarity, spellings).bfloat16()
+        self.model = new_model(rarity).bfloat16()
         self.model.language_model.requires_grad_(False)
-        self.head = nn.Linear(EMBED, len(LETTERS), bias=False).bfloat16()
+        self.head = nn.Linear(EMBED, 4 * (len(LETTERS) + 1), bias=False).bfloat16()
+        self.around = nn.Linear(EMBED, 4 * 2 * NEAR * (len(LETTERS) + 1), bias=False).bfloat16()
+        self.see = torch.compile(see) if compiled else see
+        self.table = self.model.language_model.embed_tokens.weight.detach() * LOGITS
+        self.loud = self.table[:, PRESENT] / LOGITS  # (VOCABULARY, blocks)
+        self.table[:, [*PRESENT.tolist(), CONSTANT]] = 0  # taught by `presence`, or the same for all
+        self.teller = nn.Linear(4 * EMBED, WIDTH).bfloat16()
         self.grey = nn.Parameter(grey_weight(self.model).bfloat16())
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """What is trained, by name; the patch embedding in its folded form."""
+        unused = ["patch_embed", *([f"blocks.{n}." for n in range(FIRST_BLOCKS, DEPTH)] if self.letters_only else [])]
+        if self.letters_only:
+            unused.append("merger.mlp")
         named = self.model.visual.named_parameters()
-        inner = [(name, each) for name, each in named if not name.startswith("patch_embed")]
-        return [*inner, ("grey", self.grey), ("head", self.head.weight)]
+        inner = [(name, each) for name, each in named if not name.startswith(tuple(unused))]
+        heads = [("grey", self.grey), ("head", self.head.weight), ("around", self.around.weight)]
+        return [*inner, *heads, ("teller.weight", self.teller.weight), ("teller.bias", self.teller.bias)]
+
+    def start(self, saved: dict[str, Any]) -> None:
+        """Take the weights of a run as `Team` saved them."""
+        masters = dict(zip(saved["train"]["names"], saved["train"]["masters"], strict=True))
+        with torch.no_grad():
+            for name, parameter in self.parameters():
+                parameter.copy_(masters[name])
 
     def state(self) -> dict[str, torch.Tensor]:
         """The model's weights, the patch embedding unfolded."""
@@ -122,38 +185,77 @@ class Reader:
         state: dict[str, torch.Tensor] = self.model.state_dict()
         return state
 
-    def losses(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Loss of pieces, loss of letters, and which pieces and letters were read right."""
+    def losses(self, batch: dict[str, Any]) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+        """The loss to follow; the losses of pieces, letters and their neighbours; and which of each were right."""
         visual = self.model.visual
         blocks = FIRST_BLOCKS if self.letters_only else None
-        seen = see(visual, self.grey, batch["patches"], positions(*batch["shape"])[None], blocks=blocks)
-        letters, letter_hit = many_hot(
-            seen.flatten(0, 1),
-            batch["letter_patches"],
-            batch["letters"],
-            self.head.weight,
-            torch.ones(len(batch["letters"])),
-        )
+        seen = self.see(visual, self.grey, batch["patches"], batch["places"], blocks=blocks)
+        letters, letter_hit = self.name_letters(seen, batch["letters"])
         if self.letters_only:
-            return torch.zeros(()), letters, torch.zeros(1), letter_hit
+            return (
+                letters,
+                [torch.zeros(()), letters, torch.zeros(()), torch.zeros(())],
+                [torch.zeros(1), letter_hit, torch.zeros(1)],
+            )
+        near, near_hit = self.name_neighbours(seen, batch["letters"])
         # the right answers of the whole batch and some others: a full softmax would cost a third of the step
         candidates = torch.arange(VOCABULARY)
         if torch.is_grad_enabled():
             others = torch.randint(VOCABULARY, (OTHERS,))
             candidates = torch.unique(torch.cat([batch["pieces"], torch.tensor([BLANK]), others]))
         place = torch.empty(VOCABULARY, dtype=torch.int64).index_copy_(0, candidates, torch.arange(len(candidates)))
-        table = self.model.language_model.embed_tokens.weight[candidates] * LOGITS
+        table = self.table[candidates]
         rows = torch.cat([batch["cells"], batch["blank"]])
         ids = torch.cat([batch["pieces"], torch.full_like(batch["blank"], BLANK)])
         weight = torch.cat([self.weights[batch["pieces"]], torch.full(batch["blank"].shape, BLANK_WEIGHT)])
-        pieces, hit = many_hot(merge(visual, seen).flatten(0, 1), rows, place[ids], table, weight)
-        return pieces, letters, hit[: len(batch["pieces"])], letter_hit
+        # one layer before the merger's units: they can then tell apart what is likely enough to be said
+        pieces, hit = many_hot(self.teller(seen.view(-1, 4 * EMBED)), rows, place[ids], table, weight)
+        missed = self.missed(merge(visual, seen).flatten(0, 1), batch)
+        loss = pieces + LETTER_SHARE * letters + NEAR_SHARE * near + MISSED_SHARE * missed
+        return loss, [pieces, letters, near, missed], [hit[: len(batch["pieces"])], letter_hit, near_hit]
+
+    def name_letters(self, seen: torch.Tensor, letters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross entropy of every slot's letter, and which were read right."""
+        logits = self.head(seen).view(len(letters), -1).float()
+        losses = nn.functional.cross_entropy(logits, letters[:, NEAR], reduction="none")
+        is_letter = letters[:, NEAR] != NO_LETTER
+        weights = torch.where(is_letter, 1.0, EMPTY_WEIGHT)
+        return (losses * weights).sum() / weights.sum(), (logits.argmax(-1) == letters[:, NEAR])[is_letter]
+
+    def name_neighbours(self, seen: torch.Tensor, letters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross entropy of the letters beside each letter in its word, and which were read right.
+
+        Between knowing letters and knowing words: it makes attention fetch the letters of a word, in order.
+        """
+        (at,) = torch.nonzero(letters[:, NEAR] != NO_LETTER, as_tuple=True)
+        sides = [each for each in range(2 * NEAR + 1) if each != NEAR]
+        right = letters[at][:, sides].flatten()
+        per_slot = self.around(seen).view(len(letters), -1)[at]
+        logits = per_slot.view(len(right), -1).float()
+        return nn.functional.cross_entropy(logits, right), logits.argmax(-1) == right
+
+    def missed(self, merged: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
+        """The share of the squared length of what cells ought to say that they miss; 1 is as good as saying nothing.
+
+        A cell ought to say the sum of its pieces' codes, rare ones louder, and of each block how loud its loudest piece
+        there is. Least squares makes a cell say what it expects, so little when in doubt: the states of a page can be
+        added up. What the cross entropy asks for cannot, for doubt is then spread over all directions (LOG.md).
+        """
+        right = torch.zeros(len(merged), WIDTH)
+        codes = self.table[batch["pieces"]].float() / LOGITS
+        right.index_add_(0, batch["cells"], codes * self.weights[batch["pieces"], None])
+        loudest = torch.zeros(len(merged), len(PRESENT))
+        louder = self.loud[batch["pieces"]].float()
+        loudest.scatter_reduce_(0, batch["cells"][:, None].expand(-1, len(PRESENT)), louder, "amax")
+        right[:, PRESENT] = loudest
+        used = torch.unique(torch.cat([batch["cells"], batch["blank"]]))
+        wrong = merged[used, :CONSTANT].float() - right[used, :CONSTANT]
+        return wrong.square().sum() / right.square().sum()
 
     def figures(self, batch: dict[str, Any]) -> tuple[torch.Tensor, list[float]]:
         """The loss to follow, and the figures to log."""
-        pieces, letters, hit, letter_hit = self.losses(batch)
-        shares = [hit.float().mean().item(), letter_hit.float().mean().item()]
-        return pieces + LETTER_SHARE * letters, [pieces.item(), letters.item(), *shares]
+        loss, parts, hits = self.losses(batch)
+        return loss, [*(each.item() for each in parts), *(each.float().mean().item() for each in hits)]
 
 
 def main() -> None:
@@ -164,12 +266,12 @@ def main() -> None:
     parser.add_argument("--letters-only", action="store_true", help="train the first blocks on letters alone")
     parser.add_argument("--start", help="the run whose weights to start from")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--cells", type=int, default=480, help="in a piece of a step")
+    parser.add_argument("--shape", type=int, nargs=2, default=(4, 15), help="of a window, in cells")
+    parser.add_argument("--windows", type=int, default=8, help="in a piece of a step")
     parser.add_argument("--pieces", type=int, default=2, help="of a step, over all processes")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=2e-3, help="AdamW's")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="AdamW's")
     parser.add_argument("--matrix-rate", type=float, default=4e-3, help="Muon's; 0 leaves all to AdamW")
-    parser.add_argument("--scales", type=float, nargs=2, default=(0.85, 1.35), help="of a page's area, least and most")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
@@ -185,14 +287,23 @@ def main() -> None:
         minutes=args.minutes,
         processes=args.processes,
         pieces=args.pieces,
-        figures=("loss of pieces", "of letters", "pieces read", "letters read"),
+        figures=(
+            "loss of pieces",
+            "of letters",
+            "of neighbours",
+            "missed",
+            "pieces read",
+            "letters",
+            "neighbours",
+        ),
     )
-    checks = iter(StripBatches(validation, pieces, 1000, 7, (0.9, 1.3)))
-    held_out = [next(checks) for _ in range(6)]
+    form = {"shape": tuple(args.shape), "count": args.windows}
+    checks = iter(WindowBatches(validation, pieces, 7, **form, scales=(0.95, 1.05)))
+    held_out = [next(checks) for _ in range(16)]
 
     def worker(seed: int) -> Callable[[], list[float]]:
         torch.manual_seed(seed)
-        batches = iter(StripBatches(train, pieces, args.cells, seed, tuple(args.scales)))
+        batches = iter(WindowBatches(train, pieces, seed, **form))
 
         def backward() -> list[float]:
             loss, figures = reader.figures(next(batches))

@@ -17,7 +17,7 @@ import torch
 from optimise import Masters, save, share_at
 
 log = logging.getLogger("nano")
-SAVE_EVERY_S = 300
+SAVE_EVERY_S = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,9 @@ class Team:
         """Take the step that all gradients ask for; log and save when it is time."""
         total_s = self.run.minutes * 60
         gradients = [sum(parts[1:], parts[0]) / self.run.pieces for parts in zip(*self.sums, strict=True)]
+        torch.set_num_threads(self.run.processes)  # the others wait
         self.masters.step(share_at(self.spent / total_s), gradients)
+        torch.set_num_threads(1)
         self.taken.value = 0
         now = time.monotonic()
         self.spent, self.started, self.step = self.spent + now - self.started, now, self.step + 1

@@ -1,12 +1,13 @@
-"""Strips of real pages at the size the encoder will see, with the pieces of words that stand in each cell.
+"""Windows of real pages at the size the encoder will see, with the pieces of words that stand in each cell.
 
-A page is rendered at a random scale around the encoder's own; strips a few cells high and at most half as wide as
-a page of text are cut from it. The text layer says which pieces of words stand where, so every cell has its own target.
-Shape letters: S strips, H and W pixels, N cells of a strip.
+A page is rendered at a random scale around the encoder's own; windows of one shape that cover its text are cut from it.
+The text layer says which pieces of words stand where, so every cell has its own target, and every letter its slot.
+Shape letters: H and W pixels, L labels.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,17 +17,19 @@ import numpy.typing as npt
 import pypdfium2
 import pypdfium2.raw as pdfium
 from corpus import Pages
+from PIL import Image
 from tower import CELL
 from words import Pieces
 
-PAGE_PIXELS = 900 * CELL * CELL  # the budget that scales jitter around
-STRIP_ROWS = 4  # cells
-STRIP_COLUMNS = 15  # at most: attention over all patches of a strip costs a third at twice the width
+PAGE_PIXELS = 1280 * CELL * CELL  # what the encoder gives a page, as the 2 B model's does
 
 
 @lru_cache(maxsize=24)  # a PDF in use stays open; pypdfium2 closes what is dropped
 def _open(path: str) -> pypdfium2.PdfDocument:
     return pypdfium2.PdfDocument(path)
+
+
+atexit.register(_open.cache_clear)  # before pypdfium2's own, which names every file still open
 
 
 def render(path: str, number: int, height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -43,6 +46,15 @@ def render(path: str, number: int, height: int, width: int) -> npt.NDArray[np.ui
     return pixels
 
 
+def render_about(path: str, number: int, height: int, width: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """`render`, now and then drawn at another size and resampled, as pictures that users give mostly are."""
+    if random.random() < 0.5:
+        return render(path, number, height, width)
+    share = random.uniform(0.96, 1.35)
+    drawn = render(path, number, round(height * share), round(width * share))
+    return np.asarray(Image.fromarray(drawn).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def fit(size: npt.NDArray[np.float32], pixels: float) -> tuple[int, int]:
     """Rows and columns of cells of a page of `size` points that has at most about so many pixels."""
     width, height = float(size[0]), float(size[1])
@@ -51,15 +63,18 @@ def fit(size: npt.NDArray[np.float32], pixels: float) -> tuple[int, int]:
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+NO_LETTER = len(LETTERS)  # in a slot, or beyond a word's end
+NEAR = 3  # letters of its word that a slot has to know, on either side of its own
 
 
 @dataclass(frozen=True)
 class Labels:
     """Which piece or letter stands where: one row for each."""
 
-    places: npt.NDArray[np.int64]  # (L, 2) row and column, in cells for pieces and in patches for letters
+    places: npt.NDArray[np.int64]  # (L, 2) row and column, in cells for pieces and in slots for letters
     ids: npt.NDArray[np.int64]  # (L,)
-    spans: npt.NDArray[np.float32]  # (L, 4) top, bottom, left and right of the word, in cells
+    spans: npt.NDArray[np.float32]  # (L, 4) top, bottom, left and right of the word or letter, in cells
+    around: npt.NDArray[np.int64] | None = None  # (L, 2 NEAR + 1) for letters: the word from NEAR before to NEAR after
 
 
 def label_pieces(pages: Pages, page: int, rows: int, columns: int, pieces: Pieces) -> Labels:
@@ -77,32 +92,48 @@ def label_pieces(pages: Pages, page: int, rows: int, columns: int, pieces: Piece
 
 
 def label_letters(pages: Pages, page: int, rows: int, columns: int) -> Labels:
-    """The letters and digits of a page with the patches that hold the middle of their ink."""
+    """The letters and digits of a page with the slots, quarters of a patch, that hold the middle of their ink."""
     width, height = pages.sizes[page].tolist()
-    boxes, ids = letter_boxes(pages.paths[page], int(pages.numbers[page]))
+    boxes, around = letter_boxes(pages.paths[page], int(pages.numbers[page]))
     boxes = boxes / np.array([width, height, width, height])
     middles = np.stack([boxes[:, 1] + boxes[:, 3], boxes[:, 0] + boxes[:, 2]], axis=1) / 2  # row, column
     inside = ((middles > 0) & (middles < 1)).all(axis=1)
-    places = (middles[inside] * [2 * rows, 2 * columns]).astype(np.int64)
+    places = (middles[inside] * [4 * rows, 4 * columns]).astype(np.int64)
     spans = (boxes[inside][:, [1, 3, 0, 2]] * [rows, rows, columns, columns]).astype(np.float32)
-    return Labels(places, ids[inside], spans)
+    return Labels(places, around[inside, NEAR], spans, around[inside])
 
 
 def letter_boxes(path: str, number: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """(L, 4) left, top, right and bottom of each letter or digit in points from the page's top left, and (L,) which."""
+    """Each letter or digit of a page: its box, and the part of its word around it.
+
+    Returns:
+        (L, 4) left, top, right and bottom in points from the page's top left, and (L, 2 NEAR + 1) places in LETTERS of
+        the letters from NEAR before to NEAR after, the letter itself in the middle, NO_LETTER beyond its word.
+    """
     page = _open(path)[number]
     text = page.get_textpage()
     origin_x, _, _, origin_y = page.get_cropbox()
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    boxes, ids = [], []
-    for index in range(pdfium.FPDFText_CountChars(text)):
+    count = max(0, pdfium.FPDFText_CountChars(text))
+    line = np.full(count + 2 * NEAR, NO_LETTER)
+    boxes, at = [], []
+    for index in range(count):
         found = LETTERS.find(chr(pdfium.FPDFText_GetUnicode(text, index)).lower())
-        if found >= 0 and pdfium.FPDFText_GetCharBox(text, index, left, right, bottom, top):
-            boxes.append((left.value - origin_x, origin_y - top.value, right.value - origin_x, origin_y - bottom.value))
-            ids.append(found)
+        if found >= 0:
+            line[NEAR + index] = found
+            if pdfium.FPDFText_GetCharBox(text, index, left, right, bottom, top):
+                boxes.append(
+                    (left.value - origin_x, origin_y - top.value, right.value - origin_x, origin_y - bottom.value)
+                )
+                at.append(index)
     text.close()
     page.close()
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(ids, dtype=np.int64)
+    around = np.lib.stride_tricks.sliding_window_view(line, 2 * NEAR + 1)[at].copy()
+    for step in range(1, NEAR + 1):  # beyond a word's end there is nothing
+        for side in (-step, step):
+            before = side + (1 if side < 0 else -1)
+            around[around[:, NEAR + before] == NO_LETTER, NEAR + side] = NO_LETTER
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4), around
 
 
 def degrade(pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -119,62 +150,77 @@ def degrade(pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.N
 
 
 @dataclass(frozen=True)
-class Strip:
+class Window:
     """One training example of reading."""
 
     pixels: npt.NDArray[np.uint8]  # (H, W)
     cells: npt.NDArray[np.int64]  # of each piece, row by row
     pieces: npt.NDArray[np.int64]
-    patches: npt.NDArray[np.int64]  # of each letter, in the order of `tower.cut_grey`
-    letters: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]  # of each letter, four to a patch, patches in the order of `tower.cut_grey`
+    letters: npt.NDArray[np.int64]  # (letters, 2 NEAR + 1), `Labels.around`
 
 
-def strips(
-    pages: Pages, page: int, pieces: Pieces, random: np.random.Generator, scales: tuple[float, float]
-) -> list[Strip]:
-    """A page's strips, at a random share between `scales` of the encoder's area."""
+def windows(
+    pages: Pages,
+    page: int,
+    pieces: Pieces,
+    random: np.random.Generator,
+    *,
+    scales: tuple[float, float],
+    shape: tuple[int, int],
+) -> list[Window]:
+    """Windows of one shape that cover a page's text, the page at a random share between `scales` of its full area.
+
+    Args:
+        pages: The split.
+        page: Which of its pages.
+        pieces: Words to pieces.
+        random: Decides the scale and where the grid of windows begins.
+        scales: Least and most.
+        shape: Rows and columns of a window, in cells.
+    """
     rows, columns = fit(pages.sizes[page], PAGE_PIXELS * random.uniform(*scales))
-    if rows < STRIP_ROWS or not 8 <= columns <= 60:
+    height, width = shape
+    if rows < height or not width <= columns <= 80:
         return []
-    pixels = degrade(render(pages.paths[page], int(pages.numbers[page]), rows * CELL, columns * CELL), random)
+    pixels = degrade(
+        render_about(pages.paths[page], int(pages.numbers[page]), rows * CELL, columns * CELL, random), random
+    )
     labels = (label_pieces(pages, page, rows, columns, pieces), label_letters(pages, page, rows, columns))
+    around = labels[1].around
+    if not len(labels[0].ids) or around is None:
+        return []
+    # white margins teach nothing
+    left = max(0, int(labels[0].spans[:, 2].min()))
+    right = min(columns, int(labels[0].spans[:, 3].max()) + 1)
+    parts = max(1, -(-(right - left) // width))
+    starts = np.linspace(left, max(left, right - width), parts).round().astype(int).clip(0, columns - width)
     found = []
-    for start in range(int(random.integers(0, STRIP_ROWS)), rows - STRIP_ROWS + 1, STRIP_ROWS):
-        # words cut by the strip's edge are left out: their other half is not there to be read
-        inside = [(each.spans[:, 0] > start - 0.05) & (each.spans[:, 1] < start + STRIP_ROWS + 0.05) for each in labels]
-        if inside[0].sum() < 12:
-            continue
-        # white margins teach nothing
-        edges = labels[0].spans[inside[0]]
-        left, right = max(0, int(edges[:, 2].min())), min(columns, int(edges[:, 3].max()) + 1)
-        parts = -(-(right - left) // STRIP_COLUMNS)
-        width = (right - left) // parts
-        if width < 6:
-            continue
-        for part in range(parts):
-            first = left + part * width
+    for top in range(int(random.integers(0, min(height, rows - height + 1))), rows - height + 1, height):
+        for first in np.unique(starts).tolist():
+            # words cut by the window's edge are left out: their other half is not there to be read
             kept = [
-                mask
-                & (each.spans[:, :2].mean(1) > start)
-                & (each.spans[:, :2].mean(1) < start + STRIP_ROWS)
+                (each.spans[:, 0] > top - 0.05)
+                & (each.spans[:, 1] < top + height + 0.05)
                 & (each.spans[:, 2] > first - 0.05)
                 & (each.spans[:, 3] < first + width + 0.05)
-                for mask, each in zip(inside, labels, strict=True)
+                for each in labels
             ]
-            if kept[0].sum() < 8:
+            if kept[0].sum() < height * width / 6:
                 continue
             at_piece, at_letter = (each.places[mask] for each, mask in zip(labels, kept, strict=True))
-            row, column = at_letter[:, 0] - 2 * start, at_letter[:, 1] - 2 * first
-            ok = (column >= 0) & (column < 2 * width)
+            row, column = at_letter[:, 0] - 4 * top, at_letter[:, 1] - 4 * first
+            ok = (column >= 0) & (column < 4 * width) & (row >= 0) & (row < 4 * height)
             row, column = row[ok], column[ok]
+            patch = ((row // 4) * width + column // 4) * 4 + (row // 2 % 2) * 2 + column // 2 % 2
             at_column = (at_piece[:, 1] - first).clip(0, width - 1)
             found.append(
-                Strip(
-                    pixels=pixels[start * CELL : (start + STRIP_ROWS) * CELL, first * CELL : (first + width) * CELL],
-                    cells=(at_piece[:, 0] - start) * width + at_column,
+                Window(
+                    pixels=pixels[top * CELL : (top + height) * CELL, first * CELL : (first + width) * CELL],
+                    cells=(at_piece[:, 0] - top).clip(0, height - 1) * width + at_column,
                     pieces=labels[0].ids[kept[0]],
-                    patches=((row // 2) * width + column // 2) * 4 + (row % 2) * 2 + column % 2,
-                    letters=labels[1].ids[kept[1]][ok],
+                    slots=patch * 4 + (row % 2) * 2 + column % 2,
+                    letters=around[kept[1]][ok],
                 )
             )
     return found

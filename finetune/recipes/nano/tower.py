@@ -7,6 +7,7 @@ Shape letters: B visuals, P patches of each, N = P / 4 merged tokens (cells), D 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,17 @@ import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import Qwen2VLConfig, Qwen2VLModel
-from words import IMAGE, PAD, SPECIAL, VIDEO, VOCABULARY
+from words import BLANK, IMAGE, PAD, SPECIAL, VIDEO, VOCABULARY
 
 PATCH, CELL = 14, 28
-EMBED = 192  # of a patch's state
-SPELLING = 160  # dimensions of an embedding that say how a piece is spelt; the others are its own
-WIDTH = 640  # of the vectors; the noise of a sum of random rows falls with its root
+FEW = 1024  # patches
+EMBED, DEPTH, HEADS = 256, 5, 8  # of the tower
+WIDTH, BLOCK = 640, 16  # of the vectors, and of the parts of them that a head of attention sees to
+CONSTANT, CONSTANT_SIZE = WIDTH - 1, 8.0  # a dimension that is the same in all states, and what it is
+PRESENT = torch.arange(BLOCK - 1, CONSTANT, BLOCK)  # the dimension of each block that says there is a piece
+ATTENTION = 4.0  # to a cell with a piece: its weight is then about 500 times that of one without
+OFFSETS = ((-1, 0), (0, -3), (0, -2), (0, -1), (0, 1), (0, 2), (0, 3), (1, 0))  # rows and columns of patches
+SHARPNESS = 6.0  # a neighbour's score is 4 above that of the next
 FIRST_BLOCKS = 2  # of the tower, that learn the letters before the others join
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -27,20 +33,21 @@ GREY_MEAN, GREY_STD = float(np.mean(MEAN)), float(np.mean(STD))
 
 
 def config() -> Qwen2VLConfig:
-    """10.5 M parameters: vision 4 x 192, language 1 x 640.
+    """10.5 M parameters: vision 5 x 256, language 1 x 640.
 
     One layer of language is enough to weigh and add up words, and its last token needs no other token's update: in
     training a page costs its keys and values only.
     """
     text = {
         "vocab_size": VOCABULARY, "hidden_size": WIDTH, "intermediate_size": 1024, "num_hidden_layers": 1,
-        "num_attention_heads": 10, "num_key_value_heads": 10, "max_position_embeddings": 32768, "rms_norm_eps": 1e-6,
+        "num_attention_heads": WIDTH // BLOCK, "num_key_value_heads": WIDTH // BLOCK, "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 32768,
         "tie_word_embeddings": True, "bos_token_id": PAD, "eos_token_id": SPECIAL.index("<|im_end|>"),
-        "rope_scaling": {"type": "mrope", "mrope_section": [8, 12, 12]}, "rope_theta": 1e6,
+        "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "rope_theta": 1e6,
     }  # fmt: skip
     vision = {
-        "depth": 4, "embed_dim": EMBED, "hidden_size": WIDTH, "num_heads": 3, "mlp_ratio": 4, "patch_size": PATCH,
-        "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3,
+        "depth": DEPTH, "embed_dim": EMBED, "hidden_size": WIDTH, "num_heads": HEADS, "mlp_ratio": 4,
+        "patch_size": PATCH, "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3,
     }  # fmt: skip
     return Qwen2VLConfig(
         text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=VIDEO, tie_word_embeddings=True,
@@ -48,18 +55,14 @@ def config() -> Qwen2VLConfig:
     )  # fmt: skip
 
 
-def new_model(rarity: npt.NDArray[np.float32], spellings: list[str], seed: int = 0) -> Qwen2VLModel:
+def new_model(rarity: npt.NDArray[np.float32], seed: int = 0) -> Qwen2VLModel:
     """Random weights that already know what is the same everywhere.
 
-    The three channels of a patch start equal, so colour reads as its grey. A token's embedding has a
-    part of its own, random, and a part for its spelling; both are longer for rare pieces, and a step along one common
-    direction says how rare it is: a cell's state will be a sum of rows, rare pieces outweigh frequent ones in it, and
-    one attention score can tell them apart. The spelling is there for the tower: half-read letters already point to the
-    right group of pieces, where purely random rows gave it nothing until a piece was read whole.
+    The three channels of a patch start equal, so colour reads as its grey. The embeddings and the language model start
+    as `block_code` and `pool_by_block` say.
 
     Args:
         rarity: (VOCABULARY,) from `words.piece_weights`.
-        spellings: VOCABULARY strings, a `▁` where a word begins.
         seed: Of all random numbers.
     """
     torch.manual_seed(seed)
@@ -72,56 +75,106 @@ def new_model(rarity: npt.NDArray[np.float32], spellings: list[str], seed: int =
                 nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
             if place >= FIRST_BLOCKS and name in ("attn.proj.weight", "mlp.fc2.weight"):
                 nn.init.zeros_(weight)  # changes nothing until it is trained: the tower grows
-    usual = torch.from_numpy(rarity)
-    usual = ((usual - usual.mean()) / usual.std()).clamp(-2.5, 2)
-    usual[: len(SPECIAL)] = -2.5
-    rows = torch.randn(VOCABULARY + 1, WIDTH) * WIDTH**-0.5
-    rows[:, :SPELLING] = 0
-    rows[:-1, :SPELLING] = spelt(spellings)
+        if place >= FIRST_BLOCKS:
+            look_along(block.attn)
     with torch.no_grad():
-        table = rows[:-1] * (1 + 0.2 * usual[:, None]) + 0.3 * usual[:, None] * rows[-1]
-        model.language_model.embed_tokens.weight.copy_(table)
-        add_up_rare_words(model.language_model, nn.functional.normalize(rows[-1], dim=0))
+        model.language_model.embed_tokens.weight.copy_(block_code(rarity))
+        merged = model.visual.merger.mlp[2]
+        merged.weight[CONSTANT] = 0
+        merged.bias.zero_()
+        merged.bias[CONSTANT] = CONSTANT_SIZE
+        pool_by_block(model.language_model)
     return model
 
 
-def spelt(spellings: list[str]) -> torch.Tensor:
-    """(VOCABULARY, SPELLING) rows that are near where letters and pairs of neighbouring letters are shared."""
-    codes: dict[str, torch.Tensor] = {}
-    rows = torch.zeros(len(spellings), SPELLING)
-    for row, spelling in enumerate(spellings):
-        for part in [*spelling, *(spelling[at : at + 2] for at in range(len(spelling) - 1))]:
-            if part not in codes:
-                codes[part] = torch.randn(SPELLING)
-            rows[row] += codes[part]
-    return 0.8 * nn.functional.normalize(rows - rows.mean(0), dim=-1)
+def look_along(attention: Any) -> None:
+    """Point each head at one neighbour, as a convolution would; from random weights that alone takes long to learn.
+
+    With the same key everywhere, and the same query turned by an offset, the rotary positions make a score that is
+    highest just there.
+
+    Args:
+        attention: Of a block of the tower.
+    """
+    width = EMBED // HEADS
+    pairs = width // 2  # half of them for rows, half for columns
+    rates = 1.0 / 10000 ** (torch.arange(0, pairs, 2) / pairs)
+    sharp = torch.where(torch.arange(len(rates)) < 4, SHARPNESS, 0.0)
+    query, key = torch.zeros(HEADS, width), torch.zeros(HEADS, width)
+    for head, (down, right) in enumerate(OFFSETS):
+        angles = torch.cat([down * rates, right * rates])
+        query[head] = torch.cat([angles.cos(), angles.sin()]) * sharp.repeat(4)
+        key[head, :pairs] = sharp.repeat(2)
+    with torch.no_grad():
+        attention.qkv.bias.zero_()
+        attention.qkv.bias[: 2 * EMBED] = torch.cat([query.flatten(), key.flatten()])
+        attention.qkv.weight[: 2 * EMBED] *= 0.1
 
 
-def add_up_rare_words(language: Any, rare: torch.Tensor) -> None:
-    """Set the language model to what it would have to learn first: attend to rare pieces and add them up.
+def block_code(rarity: npt.NDArray[np.float32]) -> torch.Tensor:
+    """(VOCABULARY, WIDTH) what stands for each piece: a code in one of 39 blocks of 16 dimensions, 0 in the others.
+
+    In a block, 15 dimensions tell its pieces apart and one says that there is a piece, more loudly for a rare one. So
+    the head of attention that has the same 16 dimensions can find the cells with pieces of its block and take their
+    mean: a piece that stands on a page a hundred times drowns no piece of another block. On perfectly read pages that
+    is worth as much as the square root of counts, which a sum cannot have (LOG.md). The last block is for cells without
+    words, and for a constant that makes all states about equally long: their norm is divided out.
+    """
+    blocks = WIDTH // BLOCK - 1
+    order = torch.from_numpy(rarity).argsort()
+    # each block gets its share of frequent pieces
+    rounds = [torch.randperm(blocks) for _ in range(-(-VOCABULARY // blocks))]
+    block = torch.empty(VOCABULARY, dtype=torch.int64)
+    block[order] = torch.cat(rounds)[:VOCABULARY]
+    table = torch.zeros(VOCABULARY, WIDTH)
+    loud = ((100 * torch.from_numpy(rarity)).log() / math.log(100 * float(rarity.max()))).clamp(0.3, 1)
+    for number in range(blocks):
+        members = (block == number).nonzero().squeeze(1)
+        members = members[members >= len(SPECIAL)]
+        first = number * BLOCK
+        table[members, first : first + BLOCK - 1] = apart(len(members), BLOCK - 1)
+        table[members, first + BLOCK - 1] = loud[members]
+    table[BLANK, CONSTANT - 1] = 1
+    table[:, CONSTANT] = CONSTANT_SIZE
+    return table
+
+
+def apart(count: int, width: int) -> torch.Tensor:
+    """(count, width) unit vectors that push each other away: the largest cosine falls from 0.8 to 0.5 or so."""
+    rows = nn.functional.normalize(torch.randn(count, width), dim=1)
+    for _ in range(60):
+        near = (8 * (rows @ rows.T - 1)).exp()
+        near.fill_diagonal_(0)
+        rows = nn.functional.normalize(rows - 0.5 * (near @ rows) / (near.sum(1, keepdim=True) + 0.02), dim=1)
+    return rows
+
+
+def pool_by_block(language: Any) -> None:
+    """Set the language model to what it would have to learn first: each head takes the mean of its block's pieces.
 
     From random weights InfoNCE stays at chance for thousands of steps; from here it starts with a bag of words.
 
     Args:
-        language: `Qwen2VLModel.language_model`, of one layer.
-        rare: (D,) the direction along which embeddings say how rare they are.
+        language: `Qwen2VLModel.language_model`, of one layer with a head for each block.
     """
     (layer,) = language.layers
-    attention, width = layer.self_attn, int(layer.self_attn.head_dim)
+    attention = layer.self_attn
     # the slowest rotary pair does not turn within 32,768 positions: a score on it does not depend on where a word is
-    still = torch.arange(width // 2 - 1, WIDTH, width)
-    attention.q_proj.weight.mul_(0.1)
-    attention.k_proj.weight.mul_(0.1)
-    attention.q_proj.bias.zero_()
-    attention.k_proj.bias.zero_()
-    attention.v_proj.bias.zero_()
-    attention.q_proj.bias[still] = 1.0
-    attention.k_proj.weight[still] = 0.5 * rare
-    kept = torch.ones(WIDTH)
-    kept[:SPELLING] = 0.3  # for the tower's sake; pieces that look alike mean different things
-    attention.v_proj.weight.copy_(torch.diag(kept) - torch.outer(rare, rare))
-    attention.o_proj.weight.copy_(4 * torch.eye(WIDTH))
+    still = torch.arange(BLOCK // 2 - 1, WIDTH, BLOCK)
+    for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
+        linear.bias.zero_()
+    attention.q_proj.weight.mul_(0.02)
+    attention.k_proj.weight.mul_(0.02)
+    attention.q_proj.bias[still] = 2.0
+    attention.k_proj.weight[still[:-1], PRESENT] = ATTENTION  # the last head takes the mean of everything
+    values = torch.eye(WIDTH)
+    values[CONSTANT, CONSTANT] = 0
+    attention.v_proj.weight.copy_(values)
+    attention.o_proj.weight.copy_(torch.eye(WIDTH))
     layer.mlp.down_proj.weight.zero_()
+    # the same in every vector, so of no use in comparing them
+    language.norm.weight[PRESENT] = 0
+    language.norm.weight[CONSTANT] = 0
 
 
 def grey_weight(model: Qwen2VLModel) -> torch.Tensor:
@@ -165,6 +218,24 @@ def turn(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Te
     return states * cos + torch.cat([-states[..., half:], states[..., :half]], -1) * sin
 
 
+def block_pass(block: Any, states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """One block over (B, P, E)."""
+    count, length, width = states.shape
+    heads = block.attn.num_heads
+    query, key, value = block.attn.qkv(block.norm1(states)).view(count, length, 3, heads, -1).unbind(2)
+    query, key, value = (
+        each.transpose(1, 2) for each in (turn(query, cos, sin), turn(key, cos, sin), value)
+    )  # (B, heads, P, width)
+    if length > FEW:
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+    else:  # quicker for few patches, and compiles into fewer passes
+        mixed = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1) @ value
+    states = states + block.attn.proj(mixed.transpose(1, 2).reshape(count, length, width))
+    hidden = block.mlp.fc1(block.norm2(states))
+    moved: torch.Tensor = states + block.mlp.fc2(hidden * torch.sigmoid(1.702 * hidden))
+    return moved
+
+
 def see(
     visual: Any,
     grey: torch.Tensor,
@@ -187,19 +258,11 @@ def see(
     dtype = visual.blocks[0].attn.qkv.weight.dtype
     pixels = ((patches.float() / 255 - GREY_MEAN) / GREY_STD).to(dtype)
     states = nn.functional.linear(pixels, grey.to(dtype))  # (B, P, E)
-    count, length, width = states.shape
-    heads = visual.blocks[0].attn.num_heads
     angles = places[..., None].float() * visual.rotary_pos_emb.inv_freq  # (., P, 2, F)
     angles = angles.flatten(-2).repeat(1, 1, 2).unsqueeze(2)
     cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
     for block in visual.blocks[:blocks]:
-        query, key, value = block.attn.qkv(block.norm1(states)).view(count, length, 3, heads, -1).unbind(2)
-        query, key = turn(query, cos, sin), turn(key, cos, sin)
-        mixed = nn.functional.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-        )
-        states = states + block.attn.proj(mixed.transpose(1, 2).reshape(count, length, width))
-        states = states + block.mlp(block.norm2(states))
+        states = block_pass(block, states, cos, sin)
     normed: torch.Tensor = visual.merger.ln_q(states)
     return normed
 

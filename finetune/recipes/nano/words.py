@@ -1,4 +1,4 @@
-"""nano's tokenizer: 6,144 tokens, lower case, pieces of words; and the pieces of a word with where they stand in it.
+"""nano's tokenizer: 1,536 tokens, lower case, pieces of words; and the pieces of a word with where they stand in it.
 
 Byte-level BPE, so that any text has tokens. Trained on the words of the training packages only. Cost: 30 seconds.
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-VOCABULARY = 6144
+VOCABULARY = 1536
 # Qwen2-VL's, so that the prompts of the 2 B model work unchanged
 SPECIAL = (
     "<|endoftext|>",
@@ -112,15 +112,6 @@ def piece_weights(texts: list[str], pieces: Pieces) -> npt.NDArray[np.float32]:
     for text in texts:
         seen[list({piece for word in set(text.split()) for piece in pieces(word)[0]})] += 1
     return np.log((len(texts) + 1) / seen).astype(np.float32)
-
-
-def known(folder: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
-    """How rare each piece is and how it is spelt, as `tower.new_model` takes them."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    # byte-level tokens write the mark of a word's beginning as its three bytes
-    mark = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str("▁")[0][0]
-    spellings = [str(tokenizer.id_to_token(piece)).replace(mark, "▁") for piece in range(VOCABULARY)]
-    return np.load(folder / "piece_weights.npy"), spellings
 
 
 def main(corpus: Path, folder: Path) -> None:

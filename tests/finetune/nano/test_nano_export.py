@@ -26,8 +26,7 @@ TEXTS = [
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nano")
     save_tokenizer(build(TEXTS), folder / "tokenizer")
-    spellings = [f"{number:x}" for number in range(VOCABULARY)]
-    model = new_model(np.linspace(0, 9, VOCABULARY, dtype=np.float32), spellings).eval().requires_grad_(False)
+    model = new_model(np.linspace(0.1, 9, VOCABULARY, dtype=np.float32)).eval().requires_grad_(False)
     for layer in model.language_model.layers:
         nn.init.normal_(layer.mlp.down_proj.weight, std=0.02)
     model = model.half().float()  # as the file will hold it

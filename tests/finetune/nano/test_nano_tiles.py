@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus import Pages
-from tiles import LETTERS, fit, label_letters, render, strips
+from tiles import LETTERS, NEAR, NO_LETTER, fit, label_letters, render, windows
 from tower import CELL, cut_grey
 
 LINES = [
@@ -68,22 +68,30 @@ def test_every_letter_of_the_page_is_labelled_once(pages):
     assert sorted(LETTERS[each] for each in found) == expected
 
 
-def test_each_labelled_patch_holds_ink(pages):
+def test_a_letter_knows_its_word_and_nothing_beyond(pages):
+    around = label_letters(pages, 0, 20, 30).around
+    told = ["".join("-" if each == NO_LETTER else LETTERS[each] for each in row) for row in around]
+    assert told[:7] == ["---read", "--readi", "-readin", "reading", "eading-", "ading--", "ding---"]
+    assert all(row[NEAR] != "-" for row in told)
+
+
+def test_each_labelled_slot_is_of_a_patch_with_ink(pages):
     rows, columns = fit(pages.sizes[0], 500 * CELL * CELL)
     labels = label_letters(pages, 0, rows, columns)
     pixels = render(pages.paths[0], 0, rows * CELL, columns * CELL)
-    for row, column in labels.places:
-        assert pixels[14 * row : 14 * row + 14, 14 * column : 14 * column + 14].min() < 160
+    for row, column in (labels.places // 2 * 14).tolist():
+        assert pixels[row : row + 14, column : column + 14].min() < 160
 
 
-def test_a_strips_letters_stand_on_ink_in_the_towers_order_of_patches(pages):
+def test_a_windows_letters_stand_on_ink_in_the_towers_order_of_patches(pages):
     def pieces(word):  # one piece a word
         return [len(word)], [0.5]
 
-    found = strips(pages, 0, pieces, np.random.default_rng(3), (0.6, 0.6))
+    found = windows(pages, 0, pieces, np.random.default_rng(3), scales=(0.4, 0.4), shape=(4, 12))
     assert found
-    for strip in found:
-        patches = cut_grey(strip.pixels[None])[0]
-        paper = np.median(strip.pixels)
-        assert (np.abs(patches[strip.patches].astype(int) - int(paper)).max(axis=1) > 40).all()
-        assert strip.cells.max() < len(patches) / 4
+    for window in found:
+        assert window.pixels.shape == (4 * CELL, 12 * CELL)
+        patches = cut_grey(window.pixels[None])[0]
+        paper = np.median(window.pixels)
+        assert (np.abs(patches[window.slots // 4].astype(int) - int(paper)).max(axis=1) > 40).all()
+        assert window.cells.max() < len(patches) / 4

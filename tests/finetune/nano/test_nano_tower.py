@@ -5,17 +5,33 @@ import pytest
 import torch
 from match import encode
 from torch import nn
-from tower import MEAN, STD, WIDTH, cut_grey, grey_weight, merge, new_model, positions, see
+from tower import (
+    EMBED,
+    HEADS,
+    MEAN,
+    OFFSETS,
+    STD,
+    WIDTH,
+    block_code,
+    cut_grey,
+    grey_weight,
+    merge,
+    new_model,
+    positions,
+    see,
+    turn,
+)
 from words import IMAGE, VIDEO, VOCABULARY
 
 from vlm2vec_rag.encoder.patches import PatchSettings, cut, plan
+
+RARITY = np.linspace(0.1, 9, VOCABULARY, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    spellings = [f"{number:x}" for number in range(VOCABULARY)]
-    model = new_model(np.linspace(0, 9, VOCABULARY, dtype=np.float32), spellings).eval().requires_grad_(False)
+    model = new_model(RARITY).eval().requires_grad_(False)
     for block in model.visual.blocks:  # the late blocks start as no change, which would hide a mistake in them
         nn.init.normal_(block.attn.proj.weight, std=0.05)
         nn.init.normal_(block.mlp.fc2.weight, std=0.05)
@@ -63,6 +79,35 @@ def test_working_out_the_last_token_alone_changes_nothing(model):
         places = torch.arange(len(row))[None]
         whole = model.language_model(inputs_embeds=row[None], position_ids=places, use_cache=False).last_hidden_state
         torch.testing.assert_close(vector, nn.functional.normalize(whole[0, -1], dim=-1), atol=1e-6, rtol=1e-5)
+
+
+def test_a_state_with_a_weight_counts_as_so_many(model):
+    seen = torch.randn(4, WIDTH)
+    weights = torch.tensor([1.0, 3.0, 1.0, 2.0])
+    repeated = torch.cat([seen, seen[1:2], seen[1:2], seen[3:]])
+    found = encode(model.language_model, [([IMAGE, 20], seen)], [weights])
+    # where a state stands in the sequence moves the vector by less than a thousandth
+    torch.testing.assert_close(found, encode(model.language_model, [([IMAGE, 20], repeated)]), atol=2e-3, rtol=0)
+
+
+def test_each_head_of_the_late_blocks_starts_by_looking_at_its_neighbour(model):
+    attention = model.visual.blocks[2].attn
+    places = positions(8, 8)[None]
+    angles = (places[..., None].float() * model.visual.rotary_pos_emb.inv_freq).flatten(-2).repeat(1, 1, 2).unsqueeze(2)
+    query, key, _ = attention.qkv(torch.zeros(1, 256, EMBED)).view(1, 256, 3, HEADS, -1).unbind(2)
+    query, key = (turn(each, angles.cos(), angles.sin()).transpose(1, 2)[0] for each in (query, key))
+    middle = places[0].tolist().index([7, 8])
+    best = (query[:, middle, None] * key).sum(-1).argmax(-1)
+    assert (places[0, best] - places[0, middle]).tolist() == [list(each) for each in OFFSETS]
+
+
+def test_a_page_starts_as_its_blocks_means_however_often_a_piece_stands_there(model):
+    table = block_code(RARITY)
+    once, often, other = (table[piece] for piece in (900, 900, 1200))
+    pages = [torch.stack([once, other]), torch.stack([often] * 9 + [other])]
+    found = encode(model.language_model, [([IMAGE, 0], page) for page in pages])
+    assert found[0] @ found[1] > 0.98
+    assert found[0] @ encode(model.language_model, [([IMAGE, 0], table[[700, 701]])])[0] < 0.5
 
 
 def test_a_clip_is_read_by_the_first_frame_of_each_pair(model):

@@ -1,0 +1,84 @@
+"""What reading is trained on and by: windows far apart in one sequence, and states that can be added up."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from look import Seen, some_of_each
+from read import NEAR, NO_LETTER, TOGETHER, Reader, far_apart
+from tower import CONSTANT, CONSTANT_SIZE, PRESENT, WIDTH, positions
+from words import VOCABULARY
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "tokenizer").mkdir()
+    np.save(folder / "tokenizer" / "piece_weights.npy", np.linspace(0.1, 9, VOCABULARY, dtype=np.float32))
+    return Reader(folder, compiled=False)
+
+
+def test_windows_of_a_sequence_keep_their_shape_and_do_not_touch():
+    places = far_apart(50, (4, 15), np.random.default_rng(0))
+    own = positions(4, 15)
+    assert places.shape == (50, TOGETHER * len(own), 2)
+    for sequence in places.view(50, TOGETHER, len(own), 2):
+        tops = []
+        for window in sequence:
+            start = window[0]
+            assert torch.equal(window - start, own)
+            tops.append(int(start[0]))
+        assert tops[0] == 0
+        assert all(later - earlier >= 8 for earlier, later in itertools.pairwise(tops))
+
+
+def batch_of(cells, pieces):
+    return {"cells": torch.tensor(cells), "pieces": torch.tensor(pieces), "blank": torch.tensor([3])}
+
+
+def test_states_that_say_it_all_miss_nothing_and_silence_misses_all(reader):
+    batch = batch_of([0, 0, 2], [300, 700, 900])
+    right = torch.zeros(4, WIDTH)
+    for cell, piece in ((0, 300), (0, 700), (2, 900)):
+        row = reader.model.language_model.embed_tokens.weight[piece].float().clone()
+        row[PRESENT] = 0
+        right[cell] += row * reader.weights[piece]
+        right[cell, PRESENT] = torch.maximum(right[cell, PRESENT], reader.loud[piece].float())
+    right[:, CONSTANT] = CONSTANT_SIZE  # says nothing, and counts for nothing
+    for states, missed in ((right, 0), (torch.zeros(4, WIDTH), 1), (right / 2, 0.25)):
+        assert float(reader.missed(states, batch).detach()) == pytest.approx(missed, abs=1e-3)
+
+
+def test_the_letter_beside_counts_as_read_where_it_is_named(reader):
+    letters = torch.full((16, 2 * NEAR + 1), NO_LETTER)
+    letters[5] = torch.tensor([NO_LETTER, NO_LETTER, 0, 1, 2, NO_LETTER, NO_LETTER])
+    seen = torch.zeros(1, 4, 256, dtype=torch.bfloat16)
+    seen[0, 1, 0] = 1  # slot 5 is the second of patch 1
+    with torch.no_grad():
+        reader.around.weight.zero_()
+        heads = reader.around.weight.view(4, 2 * NEAR, NO_LETTER + 1, 256)
+        for side, letter in enumerate([NO_LETTER, NO_LETTER, 0, 2, NO_LETTER, NO_LETTER]):
+            heads[1, side, letter, 0] = 20
+        loss, hit = reader.name_neighbours(seen, letters)
+    assert hit.all() and len(hit) == 2 * NEAR
+    assert float(loss) < 0.01
+
+
+def test_pages_to_look_at_come_with_their_neighbours():
+    class Few:
+        paths = ["a"] * 30 + ["b"] * 3 + ["c"] * 30
+
+        def __len__(self):
+            return len(self.paths)
+
+    chosen = some_of_each(Few(), 20, 10, 0)
+    counts = {path: sum(Few.paths[page] == path for page in chosen) for path in "abc"}
+    assert len(set(chosen)) == 20 and max(counts.values()) <= 10
+
+
+def test_what_was_seen_is_given_page_by_page():
+    states = np.arange(12, dtype=np.float16).reshape(6, 2)
+    seen = Seen(np.array([7, 3]), np.array([0, 2, 6]), states, np.array([1, 10, 1, 1, 1, 10], np.float32))
+    found, weights = seen.page(1)
+    assert found.tolist() == states[2:].tolist() and weights.tolist() == [1, 1, 1, 10]
