@@ -23,7 +23,7 @@ EMBED, DEPTH, HEADS = 256, 5, 8  # of the tower
 WIDTH, BLOCK = 640, 16  # of the vectors, and of the parts of them that a head of attention sees to
 CONSTANT, CONSTANT_SIZE = WIDTH - 1, 8.0  # a dimension that is the same in all states, and what it is
 PRESENT = torch.arange(BLOCK - 1, CONSTANT, BLOCK)  # the dimension of each block that says there is a piece
-ATTENTION = 4.0  # to a cell with a piece: its weight is then about 500 times that of one without
+ATTENTION = 0.5  # to a cell with a piece: about twice that to one without; more took more than it gave (LOG.md)
 OFFSETS = ((-1, 0), (0, -3), (0, -2), (0, -1), (0, 1), (0, 2), (0, 3), (1, 0))  # rows and columns of patches
 SHARPNESS = 6.0  # a neighbour's score is 4 above that of the next
 FIRST_BLOCKS = 2  # of the tower, that learn the letters before the others join
@@ -115,10 +115,10 @@ def block_code(rarity: npt.NDArray[np.float32]) -> torch.Tensor:
     """(VOCABULARY, WIDTH) what stands for each piece: a code in one of 39 blocks of 16 dimensions, 0 in the others.
 
     In a block, 15 dimensions tell its pieces apart and one says that there is a piece, more loudly for a rare one. So
-    the head of attention that has the same 16 dimensions can find the cells with pieces of its block and take their
-    mean: a piece that stands on a page a hundred times drowns no piece of another block. On perfectly read pages that
-    is worth as much as the square root of counts, which a sum cannot have (LOG.md). The last block is for cells without
-    words, and for a constant that makes all states about equally long: their norm is divided out.
+    the head of attention that has the same 16 dimensions can come to prefer the cells with pieces of its block and take
+    their mean: a piece that stands on a page a hundred times then drowns no piece of another block. On perfectly read
+    pages that is worth as much as the square root of counts, which a sum cannot have (LOG.md). The last block is for
+    cells without words, and for a constant that makes all states about equally long: their norm is divided out.
     """
     blocks = WIDTH // BLOCK - 1
     order = torch.from_numpy(rarity).argsort()
@@ -150,7 +150,7 @@ def apart(count: int, width: int) -> torch.Tensor:
 
 
 def pool_by_block(language: Any) -> None:
-    """Set the language model to what it would have to learn first: each head takes the mean of its block's pieces.
+    """Set the language model to what it would have to learn first: the mean of all cells, those with pieces first.
 
     From random weights InfoNCE stays at chance for thousands of steps; from here it starts with a bag of words.
 
