@@ -10,7 +10,6 @@ random state is kept: batches and dropout are functions of (seed, step). No pick
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vlm2vec_finetune.lora import adapter_config, adapter_tensors, load_adapter_tensors
+from vlm2vec_rag.disk import sync_folder, sync_tree
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS
 from vlm2vec_rag.errors import AdapterMismatch, ModelNotFound
 
@@ -61,12 +61,10 @@ def save_checkpoint(
     save_file(_optimizer_tensors(model, optimizer), part / STATE / "optimizer.safetensors")
     values = {**state, "step": step, "recipe": recipe.deciding()}
     (part / STATE / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
-    for file in part.rglob("*"):
-        if file.is_file():
-            _sync(file)
+    sync_tree(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
-    _sync(run)
+    sync_folder(run)
     for old in checkpoints(run)[: -recipe.keep_checkpoints]:
         shutil.rmtree(old)
     return folder
@@ -159,11 +157,3 @@ def _fill_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors:
 def _public_name(name: str) -> str:
     """A parameter's name in the hub's files of Qwen2-VL: `model.layers.0…`, `visual.blocks.0…`."""
     return f"model.{name.removeprefix('language_model.')}" if name.startswith("language_model.") else name
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

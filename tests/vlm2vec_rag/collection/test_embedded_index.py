@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vlm2vec_rag import disk
 from vlm2vec_rag.collection import Collection, Filter, Payload, Point, open_collection
 from vlm2vec_rag.collection.edge import building, config, folder
 from vlm2vec_rag.errors import CollectionError
@@ -163,8 +164,8 @@ def test_the_copy_is_on_disk_before_it_counts(
 ) -> None:
     """A power cut cannot be had here; that every file is synced before the description names the copy, can."""
     done: list[str] = []
-    sync, write = folder._sync, folder.Description.write
-    monkeypatch.setattr(folder, "_sync", lambda path: (done.append(str(path.resolve())), sync(path)))
+    sync, write = disk._sync, folder.Description.write
+    monkeypatch.setattr(disk, "_sync", lambda path: (done.append(str(path.resolve())), sync(path)))
     monkeypatch.setattr(folder.Description, "write", lambda self, at: (done.append(self.shard), write(self, at)))
     collection.optimize()
     (shard,) = shards(tmp_path)

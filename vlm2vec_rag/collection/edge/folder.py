@@ -27,6 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from vlm2vec_rag.disk import sync_folder, sync_tree
 from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound, InvalidInput
 
 FORMAT = 1
@@ -181,28 +182,6 @@ def new_shard_name() -> str:
 
 def is_name(name: str) -> bool:
     return 0 < len(name) <= 255 and not name.startswith(".") and not _NOT_IN_A_NAME & set(name)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was made or renamed in this folder survive a power cut."""
-    if os.name == "posix":  # Windows opens no folder for that
-        _sync(folder)
-
-
-def sync_tree(folder: Path) -> None:
-    """Make all of this folder survive a power cut: files that were copied, and what the engine made on its own."""
-    if os.name == "posix":
-        for inside, _, files in os.walk(folder):
-            for each in (*files, "."):
-                _sync(Path(inside, each))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _locked(path: Path) -> str:

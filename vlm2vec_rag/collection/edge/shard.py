@@ -17,7 +17,8 @@ from vlm2vec_rag.collection.edge import config as engine_config
 from vlm2vec_rag.collection.edge.building import Build
 from vlm2vec_rag.collection.edge.checks import VectorRules
 from vlm2vec_rag.collection.edge.config import dense_params, edge_config
-from vlm2vec_rag.collection.edge.folder import Description, new_shard_name, sync_tree
+from vlm2vec_rag.collection.edge.folder import Description, new_shard_name
+from vlm2vec_rag.disk import sync_tree
 from vlm2vec_rag.errors import CollectionError, InvalidInput
 
 logger = logging.getLogger(__name__)
