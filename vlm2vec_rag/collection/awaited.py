@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 from qdrant_client import models
 
-from vlm2vec_rag.collection import searching
 from vlm2vec_rag.collection.batches import batches
 from vlm2vec_rag.collection.collection import PAGE_POINTS, Collection
 from vlm2vec_rag.collection.filters import Filter
@@ -58,8 +57,7 @@ class AwaitedCollection:
             return []
         with of._engine.errors("search"):
             responses = await self._client.query_batch_points(of.name, requests=list(asked.values()))
-            weight = of.fingerprint.dense_weight
-            answer = searching.Answer.of(asked, responses, mode=mode, limit=limit, dense_weight=weight)
+            answer = of._answer(asked, responses, mode=mode, limit=limit)
             missing = answer.without_payload
             return answer.found(await self._client.retrieve(of.name, ids=missing) if missing else ())
 

@@ -222,8 +222,7 @@ class Collection:
             return []
         with self._engine.errors("search"):
             responses = self.client.query_batch_points(self.name, requests=list(requests.values()))
-            weight = self.fingerprint.dense_weight
-            answer = searching.Answer.of(requests, responses, mode=mode, limit=limit, dense_weight=weight)
+            answer = self._answer(requests, responses, mode=mode, limit=limit)
             missing = answer.without_payload
             return answer.found(self.client.retrieve(self.name, ids=missing) if missing else ())
 
@@ -293,6 +292,18 @@ class Collection:
             # trip; in this process a second question costs less than the texts of points that drop out
             with_payload=mode != "fused" or not self._engine.is_here,
         )
+
+    def _answer(
+        self,
+        requests: Iterable[str],
+        responses: Iterable[models.QueryResponse],
+        *,
+        mode: Mode,
+        limit: int,
+    ) -> searching.Answer:
+        """Join the responses to `_requests`, with the weight that the model asks for."""
+        weight = self.fingerprint.dense_weight
+        return searching.Answer.of(requests, responses, mode=mode, limit=limit, dense_weight=weight)
 
     def _structs(self, points: Sequence[Point]) -> list[models.PointStruct]:
         """Points as Qdrant takes them, all checked."""

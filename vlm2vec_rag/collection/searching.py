@@ -100,7 +100,7 @@ class Answer:
         *,
         mode: Mode,
         limit: int,
-        dense_weight: float = 1.0,
+        dense_weight: float,
     ) -> Answer:
         """Join Qdrant's responses, which are in the order of the requests."""
         # Qdrant leaves the order of equal scores open; by id, the same question always gives the same order
