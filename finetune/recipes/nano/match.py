@@ -1,7 +1,7 @@
 """Stage 2b: the language model learns to match questions with pages as the trained tower sees them (`look.py`).
 
 InfoNCE both ways over pages of few documents at a time, so that the negatives are the neighbours of the right page.
-It starts from a bag of words that is set by hand (`tower.pool_by_block`).
+It starts from a bag of words that is set by hand (`tower.take_the_mean`).
 
     python match.py runs/nano --minutes 12
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from questions import WORD
 
+from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
+
 Array = npt.NDArray[np.float64]
 
 
@@ -50,10 +52,11 @@ def bm25(questions: list[str], texts: list[str], k1: float = 1.2, b: float = 0.7
     return scores
 
 
-def fuse(*scores: Array, weights: tuple[float, ...] | None = None, k: int = 60) -> Array:
-    """Reciprocal rank fusion: each ranking gives weight / (k + place), places from 1 (Cormack et al. 2009)."""
+def fuse(*scores: Array, weights: tuple[float, ...] | None = None) -> Array:
+    """(Q, N) the library's own fusion of rankings, for every page of each question."""
     total = np.zeros_like(scores[0])
-    for each, weight in zip(scores, weights or (1.0,) * len(scores), strict=True):
-        places = np.argsort(np.argsort(-each, axis=1, kind="stable"), axis=1, kind="stable")
-        total += weight / (k + 1 + places)
+    for row, sides in zip(total, zip(*scores, strict=True), strict=True):
+        rankings = [[str(page) for page in np.argsort(-side, kind="stable")] for side in sides]
+        for page, score in reciprocal_rank_fusion(rankings, weights=weights):
+            row[int(page)] = score
     return total

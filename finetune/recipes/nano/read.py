@@ -9,7 +9,7 @@ first blocks alone: a cell that cannot tell its letters learns nothing from its 
     python read.py runs/nano --letters-only --name letters --minutes 9 --matrix-rate 1.5e-2 --rate 3e-3
     python read.py runs/nano --start letters --minutes 120
 
-Cost on two cores: letters 4,000 cells a second, all 1,900; 3 GB a process. Result so far: LOG.md.
+Cost on two cores: letters 4,000 cells a second, all 1,550; 3 GB a process. Result so far: LOG.md.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from words import BLANK, VOCABULARY, Pieces
 LOGITS = 10.0  # a cell's state is then about as long as the embedding of a word
 LETTER_SHARE, NEAR_SHARE, MISSED_SHARE = 0.5, 1.0, 4.0
 BLANK_WEIGHT = 0.03
-EMPTY_WEIGHT = 0.1  # of such a slot
+EMPTY_WEIGHT = 0.1  # of a slot without a letter
 SCALES = (0.7, 1.4)  # of a page's area
 TOGETHER = 2  # windows in one sequence
 PAGE_ROWS = 44  # of cells
@@ -158,7 +158,7 @@ class Reader:
         self.see = torch.compile(see) if compiled else see
         self.table = self.model.language_model.embed_tokens.weight.detach() * LOGITS
         self.loud = self.table[:, PRESENT] / LOGITS  # (VOCABULARY, blocks)
-        self.table[:, [*PRESENT.tolist(), CONSTANT]] = 0  # taught by `presence`, or the same for all
+        self.table[:, [*PRESENT.tolist(), CONSTANT]] = 0  # those have a target of their own, or are the same for all
         self.teller = nn.Linear(4 * EMBED, WIDTH).bfloat16()
         self.grey = nn.Parameter(grey_weight(self.model).bfloat16())
 

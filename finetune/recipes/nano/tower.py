@@ -59,7 +59,7 @@ def new_model(rarity: npt.NDArray[np.float32], seed: int = 0) -> Qwen2VLModel:
     """Random weights that already know what is the same everywhere.
 
     The three channels of a patch start equal, so colour reads as its grey. The embeddings and the language model start
-    as `block_code` and `pool_by_block` say.
+    as `block_code` and `take_the_mean` say.
 
     Args:
         rarity: (VOCABULARY,) from `words.piece_weights`.
@@ -83,7 +83,7 @@ def new_model(rarity: npt.NDArray[np.float32], seed: int = 0) -> Qwen2VLModel:
         merged.weight[CONSTANT] = 0
         merged.bias.zero_()
         merged.bias[CONSTANT] = CONSTANT_SIZE
-        pool_by_block(model.language_model)
+        take_the_mean(model.language_model)
     return model
 
 
@@ -149,7 +149,7 @@ def apart(count: int, width: int) -> torch.Tensor:
     return rows
 
 
-def pool_by_block(language: Any) -> None:
+def take_the_mean(language: Any) -> None:
     """Set the language model to what it would have to learn first: the mean of all cells, those with pieces first.
 
     From random weights InfoNCE stays at chance for thousands of steps; from here it starts with a bag of words.
