@@ -86,8 +86,8 @@ class WindowBatches:
 def far_apart(count: int, shape: tuple[int, int], random: np.random.Generator) -> torch.Tensor:
     """(count, P, 2) rows and columns of the patches of TOGETHER windows in one sequence, the later ones further down.
 
-    Attention meets on a whole page what no window has: text many rows away, where the rotary positions come round to
-    the same angles. Trained on single windows, the tower took that for the line it was reading (LOG.md).
+    Attention meets on a whole page what no window has: text many rows away. Trained on single windows, the tower read
+    tall ones worse; perhaps because the rotary angles come round there to those of near lines (LOG.md).
     """
     patches = positions(*shape)
     gaps = random.integers(shape[0], PAGE_ROWS // (TOGETHER - 1), (count, TOGETHER)) * 2
