@@ -30,9 +30,8 @@ TEST = (
     "r-cran-vcd",
     "r-cran-zoo",
 )
-VALIDATION = ("asymptote-doc", "docbook-xsl-doc-pdf", "gretl-doc", "gri-pdf-doc", "mrbayes-doc")
+VALIDATION = ("asymptote-doc", "docbook-xsl-doc-pdf", "gri-pdf-doc", "mrbayes-doc")
 TRAIN = (
-    "apophenia-doc",
     "auto-multiple-choice-doc-pdf",
     "erlang-doc",
     "freefem-doc",

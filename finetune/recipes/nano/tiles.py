@@ -22,6 +22,7 @@ from tower import CELL
 from words import Pieces
 
 PAGE_PIXELS = 1280 * CELL * CELL  # what the encoder gives a page, as the 2 B model's does
+DENSE = 0.8  # pieces a cell; a window with fewer is as much less likely to be kept, for paper teaches little
 
 
 @lru_cache(maxsize=24)  # a PDF in use stays open; pypdfium2 closes what is dropped
@@ -206,7 +207,7 @@ def windows(
                 & (each.spans[:, 3] < first + width + 0.05)
                 for each in labels
             ]
-            if kept[0].sum() < height * width / 6:
+            if kept[0].sum() < random.random() * DENSE * height * width:
                 continue
             at_piece, at_letter = (each.places[mask] for each, mask in zip(labels, kept, strict=True))
             row, column = at_letter[:, 0] - 4 * top, at_letter[:, 1] - 4 * first

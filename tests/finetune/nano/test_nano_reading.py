@@ -50,6 +50,37 @@ def test_states_that_say_it_all_miss_nothing_and_silence_misses_all(reader):
         assert float(reader.missed(states, batch).detach()) == pytest.approx(missed, abs=1e-3)
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_pieces_move_the_blocks_unless_they_learn_apart(reader, apart, monkeypatch):
+    monkeypatch.setattr(reader, "apart", apart)
+    for heads in (reader.head, reader.around):  # what letters and neighbours ask of the blocks is left out
+        torch.nn.init.zeros_(heads.weight)
+    torch.nn.init.normal_(reader.teller.weight, std=0.02)
+    batch = {
+        "patches": torch.randint(256, (1, 16, 196), dtype=torch.uint8),
+        "places": positions(2, 2)[None],
+        "letters": torch.full((64, 2 * NEAR + 1), NO_LETTER),
+        **batch_of([0, 1, 2], [300, 700, 900]),
+    }
+    batch["letters"][0, NEAR] = 3
+    loss, *_ = reader.losses(batch)
+    torch.autograd.backward(loss)
+    assert reader.teller.weight.grad is not None and reader.teller.weight.grad.abs().max() > 0
+    moved = reader.grey.grad is not None and bool(reader.grey.grad.abs().max() > 0)
+    reader.model.zero_grad(set_to_none=True)
+    for each in (reader.grey, reader.teller.weight, reader.teller.bias, reader.head.weight, reader.around.weight):
+        each.grad = None
+    assert moved is not apart
+
+
+def test_fresh_heads_ask_nothing_of_the_blocks(tmp_path):
+    (tmp_path / "tokenizer").mkdir()
+    np.save(tmp_path / "tokenizer" / "piece_weights.npy", np.ones(VOCABULARY, np.float32))
+    fresh = Reader(tmp_path, compiled=False)
+    for weight in (fresh.around.weight, fresh.teller.weight, fresh.model.visual.merger.mlp[2].weight):
+        assert not weight.any()
+
+
 def test_the_letter_beside_counts_as_read_where_it_is_named(reader):
     letters = torch.full((16, 2 * NEAR + 1), NO_LETTER)
     letters[5] = torch.tensor([NO_LETTER, NO_LETTER, 0, 1, 2, NO_LETTER, NO_LETTER])

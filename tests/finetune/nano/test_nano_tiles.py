@@ -95,3 +95,21 @@ def test_a_windows_letters_stand_on_ink_in_the_towers_order_of_patches(pages):
         paper = np.median(window.pixels)
         assert (np.abs(patches[window.slots // 4].astype(int) - int(paper)).max(axis=1) > 40).all()
         assert window.cells.max() < len(patches) / 4
+
+
+def test_windows_are_kept_as_often_as_they_are_full(pages, monkeypatch):
+    def pieces(word):
+        return [len(word)], [0.5]
+
+    def kept(dense):
+        monkeypatch.setattr("tiles.DENSE", dense)
+        random = np.random.default_rng(3)
+        return [
+            len(window.pieces)
+            for _ in range(20)
+            for window in windows(pages, 0, pieces, random, scales=(0.4, 0.4), shape=(4, 12))
+        ]
+
+    everything, some = kept(0.01), kept(2.0)
+    assert 0 < len(some) < len(everything)
+    assert np.mean(some) > np.mean(everything)  # the full ones
