@@ -1,6 +1,6 @@
 """Chat over PDFs, photographs and a film with LangChain: prints each answer and the places that support it.
 
-Runs as it is, offline, in about ten seconds: with VLM2Vec-V2.0 where it is at hand, else by words alone.
+Runs as it is, offline, in about a minute: with VLM2Vec-V2.0 where it is at hand, else with nano.
 """
 
 from langchain_core.language_models import FakeListChatModel
@@ -14,7 +14,7 @@ from vlm2vec_rag.encoder.auto import choose_model
 
 model, which = choose_model()
 print(which.partition(";")[0])
-embeddings = VLM2VecEmbeddings(model=model) if model else None
+embeddings = VLM2VecEmbeddings(model=model)
 store = VLM2VecVectorStore.open(":memory:", embeddings)  # a folder instead keeps it
 store.add_documents(MediaLoader(samples.folder()).load())
 retriever = VLM2VecRetriever(vectorstore=store, k=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlm2vec_rag.encoder.load import NANO
 from vlm2vec_rag.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -41,4 +42,4 @@ def recorded_model(collection: Collection) -> tuple[str, str | None]:
 
 
 def _absolute(name: str) -> str:
-    return str(Path(name).resolve()) if Path(name).is_dir() else name
+    return str(Path(name).resolve()) if name != NANO and Path(name).is_dir() else name

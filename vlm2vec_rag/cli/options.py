@@ -32,7 +32,7 @@ QdrantOption = Annotated[
 NameOption = Annotated[str, typer.Option("--name", help="Which collection at that place.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Hub id or folder of the model; 'none' for words only."),
+    typer.Option("--model", "-m", help="Hub id or folder of the model, 'nano', or 'none' for words only."),
 ]
 AdapterOption = Annotated[str | None, typer.Option("--adapter", help="A LoRA adapter to put on the model.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
@@ -107,8 +107,6 @@ class ModelChoice:
         if model is None and self.adapter is None:
             model, reason = choose_model()
             note(reason)
-            if model is None:
-                return None
         encoder = load_encoder(
             model,
             self.adapter,

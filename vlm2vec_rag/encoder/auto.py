@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vlm2vec_rag.encoder.load import DEFAULT_MODEL
+from vlm2vec_rag.encoder.load import DEFAULT_MODEL, NANO
 
 
-def choose_model() -> tuple[str | None, str]:
-    """A model, or None for words only, and one line that says which was taken and how to choose another."""
+def choose_model() -> tuple[str, str]:
+    """A model, and one line that says which was taken and how to choose another."""
     if is_on_disk(DEFAULT_MODEL):
         return DEFAULT_MODEL, f"model: {DEFAULT_MODEL}, from the hub's cache; choose another with --model"
     if _has_gpu_and_hub():
         return DEFAULT_MODEL, f"model: {DEFAULT_MODEL}, to be downloaded once (4.4 GB); choose another with --model"
-    return None, (
-        f"no model: {DEFAULT_MODEL} is not on this disk, so only words are searched (page text, subtitles, captions); "
-        "--model takes a hub id or a folder"
+    return NANO, (
+        f"model: {NANO}, which comes with the package and reads pages and slides; "
+        f"--model {DEFAULT_MODEL} (4.4 GB, better on a GPU) knows the world too, --model none takes words only"
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.encoder.adapter import CONFIG as ADAPTER_CONFIG
 from vlm2vec_rag.encoder.adapter import adapter_digest, merge_adapter
+from vlm2vec_rag.encoder.load import NANO
 from vlm2vec_rag.encoder.patches import PatchSettings
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase, Qwen2VLModel
 
+NANO_FOLDER = Path(__file__).parents[1] / "nano"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 PATTERNS = ["*.json", "*.safetensors", "*.txt"]
 SAMPLE_BYTES = 4096
@@ -116,7 +118,7 @@ def find_checkpoint(model: str | Path, adapter: str | Path | None = None, revisi
     """Bring the files of a model, and of its adapter if it has one, to disk.
 
     Args:
-        model: A hub id or a folder, of a full model or of an adapter that names its base.
+        model: A hub id or a folder, of a full model or of an adapter that names its base; or `nano`.
         adapter: A hub id or a folder of an adapter to put on `model`.
         revision: Branch, tag or commit of `model` on the hub.
 
@@ -192,6 +194,8 @@ def no_progress_bar() -> Iterator[None]:
 
 def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None = None) -> Path:
     """The folder of that name, or the hub's files of that id, brought to disk."""
+    if name == NANO:
+        return NANO_FOLDER
     path = Path(name).expanduser()
     if str(name) and path.is_dir():
         return path
@@ -199,7 +203,7 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
     if not HUB_ID.fullmatch(str(name)) or str(name).startswith((".", "/", "~")):
         raise ModelNotFound(
             f"no model at {str(name)!r}{wanted}: it is no folder here and no hub id; "
-            "expected a folder with config.json and safetensors, or an id such as VLM2Vec/VLM2Vec-V2.0"
+            f"expected a folder with config.json and safetensors, an id such as VLM2Vec/VLM2Vec-V2.0, or {NANO}"
         )
     from huggingface_hub import constants, snapshot_download
 
@@ -226,5 +230,7 @@ def _check_weights(folder: Path) -> None:
 
 
 def _name(model: str | Path) -> str:
+    if model == NANO:
+        return NANO
     path = Path(model).expanduser()
     return path.resolve().name if path.is_dir() else str(model)

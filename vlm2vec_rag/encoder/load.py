@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "VLM2Vec/VLM2Vec-V2.0"
+NANO = "nano"  # the small model that comes with the package
 MAX_PIXELS = 28 * 28 * 1280  # of one image or frame; what the model was trained and tested with
 FRAMES = 8
 BATCH_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
@@ -35,7 +36,8 @@ def load_encoder(
 
     Args:
         model: A hub id or a folder; of a full Qwen2-VL model, or of an adapter that names its base, as
-            VLM2Vec-V2.0 is published. None takes the base that `adapter` names, or else `DEFAULT_MODEL`.
+            VLM2Vec-V2.0 is published. "nano" is the model that comes with the package (a folder of that name is
+            "./nano"). None takes the base that `adapter` names, or else `DEFAULT_MODEL`.
         adapter: A LoRA or DoRA adapter to fold into `model`: a hub id or a folder.
         device: cuda, cuda:1, mps or cpu. None takes the best there is.
         dtype: float32, bfloat16 or float16. None takes the fastest that keeps the model's range.

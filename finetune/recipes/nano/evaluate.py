@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, help="only so many pages, to have a look")
     parser.add_argument("--max-pixels", type=int, default=PAGE_PIXELS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", help="float32, bfloat16; what the library would take by default")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
@@ -57,7 +58,7 @@ def main() -> None:
     place = {page: index for index, page in enumerate(chosen)}
     asked = [each for each in draw(pages, args.questions if not args.pages else 10**6, 0) if each.page in place]
     right = np.array([place[each.page] for each in asked])
-    encoder = load_encoder(args.model, device="cpu", dtype="float32", max_pixels=args.max_pixels)
+    encoder = load_encoder(args.model, device="cpu", dtype=args.dtype, max_pixels=args.max_pixels)
     pictures = list(items(pages, chosen, args.max_pixels))
     started, cpu = time.monotonic(), time.process_time()
     vectors = encoder.encode_items(pictures)
@@ -80,7 +81,7 @@ def main() -> None:
         rows[f"nano, {kind}s only ({(kinds == kind).sum()})"] = report(ranks(by_pixels, right)[kinds == kind])
     print(  # noqa: T201
         f"{args.split}: {len(asked)} questions, {len(chosen)} pages of {len(set(pages.packages))} packages, at most "
-        f"{args.max_pixels // 784} cells a page; "
+        f"{args.max_pixels // 784} cells a page; {encoder.runs_on}, "
         f"{len(chosen) / elapsed:.2f} pages/s, {cpu / len(chosen):.2f} CPU s a page"
     )
     for name, row in rows.items():

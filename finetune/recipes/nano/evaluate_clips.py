@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--split", default="test", choices=("validation", "test"))
     parser.add_argument("--recordings", type=int, default=25, help="of 5 to 6 clips each")
+    parser.add_argument("--dtype", help="float32, bfloat16; what the library would take by default")
     args = parser.parse_args()
     torch.set_num_threads(2)
 
@@ -83,7 +84,7 @@ def main() -> None:
         " ".join(pages.texts[page] for page, found in shown.items() if clip in found) for clip in range(len(clips))
     ]
 
-    encoder = load_encoder(args.model, device="cpu", dtype="float32")
+    encoder = load_encoder(args.model, device="cpu", dtype=args.dtype)
     started = time.monotonic()
     vectors = encoder.encode_items(clips)
     elapsed = time.monotonic() - started
@@ -95,7 +96,10 @@ def main() -> None:
         "nano, pixels alone": report(best_places((questions @ vectors.T).astype(np.float64), right)),
         "BM25, text of the pages on screen": report(best_places(bm25([each.text for each in asked], texts), right)),
     }
-    print(f"{args.split}: {len(asked)} questions, {len(clips)} clips; {elapsed / len(clips):.1f} s a clip")  # noqa: T201
+    print(  # noqa: T201
+        f"{args.split}: {len(asked)} questions, {len(clips)} clips; "
+        f"{encoder.runs_on}, {elapsed / len(clips):.1f} s a clip"
+    )
     for name, row in rows.items():
         print(f"{name:34}", "  ".join(f"{key} {value:.3f}" for key, value in row.items()))  # noqa: T201
 

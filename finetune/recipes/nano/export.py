@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from tiles import PAGE_PIXELS
 from tower import CELL, MEAN, PATCH, STD, new_model
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLModel
@@ -60,6 +61,14 @@ def save(model: Qwen2VLModel, tokenizer: Path, target: Path, dense_weight: float
     (target / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
+def save_heads(folder: Path, read: str, target: Path) -> None:
+    """Write what a run learnt to read with beside the model, float16; `resume.py` goes on from it."""
+    train = torch.load(folder / f"{read}.pt", weights_only=True)["train"]
+    masters = dict(zip(train["names"], train["masters"], strict=True))
+    heads = ("head", "around", "teller.weight", "teller.bias")
+    save_file({name: masters[name].detach().half().contiguous() for name in heads}, target)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -67,5 +76,8 @@ if __name__ == "__main__":
     parser.add_argument("--match", default="match")
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--dense-weight", type=float, default=1.0, help="of its ranking beside that of words")
+    parser.add_argument("--heads", type=Path, help="file for the heads that only training needs")
     args = parser.parse_args()
+    if args.heads:
+        save_heads(args.folder, args.read, args.heads)
     save(assemble(args.folder, args.read, args.match), args.folder / "tokenizer", args.to, args.dense_weight)

@@ -30,11 +30,14 @@ from torch import nn
 from tower import CONSTANT, new_model, turn
 from words import IMAGE, VIDEO, Pieces
 
+log = logging.getLogger("nano")
+
 PAGE_PROMPT = "Understand the content of the provided document image."
 CLIP_PROMPT = "Understand the content of the provided video."
 PAGE_QUESTION = "Find a document image that matches the given query: {}"
 CLIP_QUESTION = "Find a video that contains the following visual content: {}"
 TEMPERATURE = 0.04
+HUSHED = 0.02
 
 
 def encode(
@@ -93,7 +96,7 @@ def encode(
 
 
 def weigh_text(language: Any, rarity: npt.NDArray[np.float32], pieces: Pieces) -> None:
-    """Make text say its rare pieces louder, and the words of the prompts hardly at all: those are in every question.
+    """Make text say its rare pieces louder, the words of the prompts, in every question, hardly at all, and marks not.
 
     Only where they are text: a page's cells are told by the table that the tower was taught.
     """
@@ -103,7 +106,9 @@ def weigh_text(language: Any, rarity: npt.NDArray[np.float32], pieces: Pieces) -
         for piece in pieces.ids(form.format(""))
     }
     loudness = torch.from_numpy(rarity) / 5
-    loudness[list(ids)] *= 0.2
+    loudness[list(ids)] *= HUSHED
+    told = [pieces.tokenizer.decode([piece]) for piece in range(len(rarity))]
+    loudness[[piece for piece, text in enumerate(told) if not any(letter.isalnum() for letter in text)]] = 0
     with torch.no_grad():
         language.embed_tokens.weight[:, :CONSTANT] *= loudness[:, None]
 
@@ -188,9 +193,10 @@ def main() -> None:
     """Train until the time is up, going on from the last checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--start", help="the run whose weights to start from")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--batch", type=int, default=64, help="pages")
-    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--rate", type=float, default=1e-4)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
@@ -219,7 +225,11 @@ def main() -> None:
     def check() -> str:
         return ", ".join(f"{name} {value:.3f}" for name, value in matcher.check().items())
 
-    Team(run, Masters(matcher.language.named_parameters(), args.rate)).train(worker, check, matcher.language.state_dict)
+    masters = Masters(matcher.language.named_parameters(), args.rate)
+    if args.start:
+        masters.start(torch.load(args.folder / f"{args.start}.pt", weights_only=True)["train"])
+    log.info("before the first step: %s", check())
+    Team(run, masters).train(worker, check, matcher.language.state_dict)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ before.
 
     python read.py runs/nano --letters-only --name letters --minutes 8 --matrix-rate 1.5e-2 --rate 3e-3
     python read.py runs/nano --start letters --apart --name near --minutes 9 --matrix-rate 8e-3 --rate 1.5e-3
-    python read.py runs/nano --start near --minutes 66 --matrix-rate 6e-3 --rate 8e-4
+    python read.py runs/nano --start near --minutes 78 --matrix-rate 6e-3 --rate 8e-4
 
 Cost on two cores: letters 2,600 cells a second, all 1,400; 3 GB a process. Result: LOG.md.
 """
@@ -52,7 +52,8 @@ BLANK_WEIGHT = 0.03
 EMPTY_WEIGHT = 0.1  # of a slot without a letter
 SCALES = (0.7, 1.4)  # of a page's area
 TOGETHER = 2  # windows in one sequence
-PAGE_ROWS = 44  # of cells
+PAGE_CELLS = 44, 48  # rows of a tall page, columns of a wide one
+SAME_ROWS = 0.5  # of the sequences have their windows side by side
 MIXED = 6  # batches from which the windows of one are drawn
 OTHERS = 768  # wrong answers beside those of the batch
 
@@ -86,17 +87,20 @@ class WindowBatches:
 
 
 def far_apart(count: int, shape: tuple[int, int], random: np.random.Generator) -> torch.Tensor:
-    """(count, P, 2) rows and columns of the patches of TOGETHER windows in one sequence, the later ones further down.
+    """(count, P, 2) rows and columns of the patches of TOGETHER windows in one sequence, side by side or further off.
 
-    Attention meets on a whole page what no window has: text many rows away. Trained on single windows, the tower read
-    tall ones worse; perhaps because the rotary angles come round there to those of near lines (LOG.md).
+    Attention meets on a whole page what no window has: text many rows or columns away. Trained on single windows, the
+    tower read tall ones worse, and trained on windows one below the other it read wide ones worse; perhaps because the
+    rotary angles come round there to those of near text (LOG.md).
     """
     patches = positions(*shape)
-    gaps = random.integers(shape[0], PAGE_ROWS // (TOGETHER - 1), (count, TOGETHER)) * 2
-    aside = random.integers(-shape[1], shape[1] + 1, (count, TOGETHER)) * 2
-    gaps[:, 0] = aside[:, 0] = 0
-    starts = torch.from_numpy(np.stack([gaps.cumsum(1), aside], -1))
-    return (starts[:, :, None] + patches).flatten(1, 2)
+    down, across = PAGE_CELLS[0] // shape[0], PAGE_CELLS[1] // shape[1]  # how many windows a page has room for
+    starts = []
+    for _ in range(count):
+        # what stands in the same rows is the easiest to take for the next word
+        slots = random.permutation(across if random.random() < SAME_ROWS else down * across)[:TOGETHER]
+        starts.append(np.stack([slots // across * shape[0], slots % across * shape[1]], -1) * 2)
+    return (torch.from_numpy(np.stack(starts)).long()[:, :, None] + patches).flatten(1, 2)
 
 
 def join(group: list[Window], places: torch.Tensor) -> dict[str, Any]:

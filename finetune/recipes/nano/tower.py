@@ -23,7 +23,7 @@ EMBED, DEPTH, HEADS = 256, 5, 8  # of the tower
 WIDTH, BLOCK = 640, 16  # of the vectors, and of the parts of them that a head of attention sees to
 CONSTANT, CONSTANT_SIZE = WIDTH - 1, 8.0  # a dimension that is the same in all states, and what it is
 PRESENT = torch.arange(BLOCK - 1, CONSTANT, BLOCK)  # the dimension of each block that says there is a piece
-ATTENTION = 0.5  # to a cell with a piece: about twice that to one without; more took more than it gave (LOG.md)
+LOUDER = 24.0  # the mean of all tokens beside the last token's own state, which the residual adds to it
 OFFSETS = ((-1, 0), (0, -3), (0, -2), (0, -1), (0, 1), (0, 2), (0, 3), (1, 0))  # rows and columns of patches
 SHARPNESS = 6.0  # a neighbour's score is 4 above that of the next
 FIRST_BLOCKS = 2  # of the tower, that learn the letters before the others join
@@ -150,7 +150,7 @@ def apart(count: int, width: int) -> torch.Tensor:
 
 
 def take_the_mean(language: Any) -> None:
-    """Set the language model to what it would have to learn first: the mean of all cells, those with pieces first.
+    """Set the language model to what it would have to learn first: the mean of all tokens.
 
     From random weights InfoNCE stays at chance for thousands of steps; from here it starts with a bag of words.
 
@@ -166,8 +166,7 @@ def take_the_mean(language: Any) -> None:
     attention.q_proj.weight.mul_(0.02)
     attention.k_proj.weight.mul_(0.02)
     attention.q_proj.bias[still] = 2.0
-    attention.k_proj.weight[still[:-1], PRESENT] = ATTENTION  # the last head takes the mean of everything
-    values = torch.eye(WIDTH)
+    values = torch.eye(WIDTH) * LOUDER
     values[CONSTANT, CONSTANT] = 0
     attention.v_proj.weight.copy_(values)
     attention.o_proj.weight.copy_(torch.eye(WIDTH))
@@ -178,10 +177,14 @@ def take_the_mean(language: Any) -> None:
 
 
 def grey_weight(model: Qwen2VLModel) -> torch.Tensor:
-    """(E, 196): what the patch embedding does to a grey picture, folded over channels and frames."""
-    weight = model.visual.patch_embed.proj.weight.float()  # (E, 3, 2, 14, 14)
+    """(E, 196): what the patch embedding does to a grey picture."""
+    return fold_grey(model.visual.patch_embed.proj.weight)
+
+
+def fold_grey(weight: torch.Tensor) -> torch.Tensor:
+    """(E, 3, 2, 14, 14), a patch embedding, to (E, 196): folded over channels and frames."""
     scale = torch.tensor(STD).view(1, 3, 1, 1, 1)
-    folded: torch.Tensor = (weight / scale).sum((1, 2)).flatten(1) * GREY_STD
+    folded: torch.Tensor = (weight.float() / scale).sum((1, 2)).flatten(1) * GREY_STD
     return folded
 
 

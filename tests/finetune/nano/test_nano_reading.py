@@ -1,14 +1,15 @@
 """What reading is trained on and by: windows far apart in one sequence, and states that can be added up."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from look import Seen, some_of_each
 from read import NEAR, NO_LETTER, TOGETHER, Reader, far_apart
+from resume import HEADS, shipped
 from tower import CONSTANT, CONSTANT_SIZE, PRESENT, WIDTH, positions
 from words import VOCABULARY
+
+from vlm2vec_rag.encoder.checkpoint import NANO_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -19,18 +20,28 @@ def reader(tmp_path_factory):
     return Reader(folder, compiled=False)
 
 
+def test_training_goes_on_from_the_package_and_the_heads_beside_the_recipe(reader):
+    saved = shipped(NANO_FOLDER, HEADS)
+    found = dict(zip(saved["names"], saved["masters"], strict=True))
+    wanted = [*reader.parameters(), *reader.model.language_model.named_parameters()]
+    assert {name: tuple(found[name].shape) for name, _ in wanted} == {name: tuple(each.shape) for name, each in wanted}
+
+
 def test_windows_of_a_sequence_keep_their_shape_and_do_not_touch():
-    places = far_apart(50, (4, 15), np.random.default_rng(0))
-    own = positions(4, 15)
-    assert places.shape == (50, TOGETHER * len(own), 2)
-    for sequence in places.view(50, TOGETHER, len(own), 2):
-        tops = []
+    places = far_apart(200, (4, 8), np.random.default_rng(0))
+    own = positions(4, 8)
+    assert places.shape == (200, TOGETHER * len(own), 2)
+    below, beside = [], []
+    for sequence in places.view(200, TOGETHER, len(own), 2):
         for window in sequence:
-            start = window[0]
-            assert torch.equal(window - start, own)
-            tops.append(int(start[0]))
-        assert tops[0] == 0
-        assert all(later - earlier >= 8 for earlier, later in itertools.pairwise(tops))
+            assert torch.equal(window - window[0], own)
+        assert len(torch.unique(sequence.flatten(0, 1), dim=0)) == TOGETHER * len(own)
+        apart = (sequence[0, 0] - sequence[1, 0]).abs().tolist()
+        below.append(apart[0])
+        beside.append(apart[1])
+    # in patches: up to a page's height and a wide page's width, and as often side by side as anywhere else
+    assert max(below) > 60 and max(beside) > 60
+    assert 0.4 < np.mean(np.array(below) == 0) < 0.7
 
 
 def batch_of(cells, pieces):
