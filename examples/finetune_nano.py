@@ -1,6 +1,6 @@
 """Teach nano one manual: a LoRA adapter from every second page, measured on the questions of the pages between.
 
-    python examples/finetune_nano.py [MANUAL.pdf] [--steps 150]
+    python examples/finetune_nano.py [MANUAL.pdf] [--steps 40]
 
 Runs as it is, offline. Every page is a candidate for every question that is measured; what is asked of the even pages
 is trained, what is asked of the odd ones is not. `vlm2vec-finetune` does the same with many documents and a GPU.
@@ -24,7 +24,7 @@ from vlm2vec_rag.media import MediaReader
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("manual", type=Path, nargs="?", default=samples.folder() / "reportlab-charts.pdf")
-parser.add_argument("--steps", type=int, default=150)
+parser.add_argument("--steps", type=int, default=40)
 parser.add_argument("--pages", type=int, default=120, help="of a longer manual only so many, spread evenly")
 args = parser.parse_args()
 runs = Path("runs") / args.manual.stem
@@ -46,13 +46,13 @@ recipe = recipe_from(
         "vision_cache": str(runs / "seen"),  # the tower looks at each page once, however often it comes up
         "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         "max_steps": args.steps,
-        "batch_size": min(48, len(sides["train"])),
-        "sub_batch_size": min(48, len(sides["train"])),
+        "batch_size": min(16, len(sides["train"])),
+        "sub_batch_size": min(16, len(sides["train"])),
         "mask_duplicates": True,  # a page that is asked twice in a batch is not its own negative
         "both_directions": True,
         "learning_rate": 1e-3,
         "temperature": 0.04,
-        "warmup_steps": 10,
+        "warmup_steps": min(5, args.steps),
         "precision": "float32",
         "device": "cpu",
         "workers": 2,
