@@ -1,4 +1,4 @@
-"""Let a LangChain agent search PDFs: prints the tool call, what it found, and the answer.
+"""Let a LangChain agent search a PDF: prints the tool call, what it found, and the answer.
 
 Runs as it is, offline, in half a minute: with VLM2Vec-V2.0 where it is at hand, else with nano.
 """
@@ -15,7 +15,7 @@ from vlm2vec_rag.encoder.auto import choose_model
 model, which = choose_model()
 print(which.partition(";")[0])
 store = VLM2VecVectorStore.open(":memory:", VLM2VecEmbeddings(model=model))
-store.add_documents(MediaLoader([*samples.folder().glob("*.pdf")]).load())
+store.add_documents(MediaLoader([*samples.folder().glob("latex*.pdf")]).load())
 retriever = VLM2VecRetriever(vectorstore=store, k=1)
 prompt = PromptTemplate.from_template("{place}\n{page_content}")
 tool = create_retriever_tool(retriever, "search_files", "Search the user's files in words.", document_prompt=prompt)

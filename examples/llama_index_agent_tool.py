@@ -1,4 +1,4 @@
-"""Let a LlamaIndex agent search PDFs: prints the tool call, what it found, and the answer.
+"""Let a LlamaIndex agent search a PDF: prints the tool call, what it found, and the answer.
 
 Runs as it is, offline, in half a minute: with VLM2Vec-V2.0 where it is at hand, else with nano.
 """
@@ -20,7 +20,7 @@ from vlm2vec_rag.indexing import index
 
 embed_model = VLM2VecEmbedding(choose_model()[0])
 store = VLM2VecVectorStore.open(":memory:", embed_model)
-index([*samples.folder().glob("*.pdf")], store.collection, embed_model.encoder)
+index([*samples.folder().glob("latex*.pdf")], store.collection, embed_model.encoder)
 call = ToolCallBlock(tool_name="search_files", tool_kwargs={"input": "LaTeX font sizes from tiny to huge"})
 replies = iter((ChatMessage(blocks=[call]), ChatMessage("From \\tiny to \\Huge."), ChatMessage("Ten.")))
 # the real one goes here: llm = llama_index.llms.openai.OpenAI("gpt-4o")
