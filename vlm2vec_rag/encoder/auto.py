@@ -15,7 +15,7 @@ def choose_model() -> tuple[str, str]:
     if _has_gpu_and_hub():
         return DEFAULT_MODEL, f"model: {DEFAULT_MODEL}, to be downloaded once (4.4 GB); choose another with --model"
     return NANO, (
-        f"model: {NANO}, which comes with the package and reads pages and slides; "
+        f"model: {NANO}, which comes with the package and reads printed pages; "
         f"--model {DEFAULT_MODEL} (4.4 GB, better on a GPU) knows the world too, --model none takes words only"
     )
 

@@ -230,7 +230,5 @@ def _check_weights(folder: Path) -> None:
 
 
 def _name(model: str | Path) -> str:
-    if model == NANO:
-        return NANO
     path = Path(model).expanduser()
     return path.resolve().name if path.is_dir() else str(model)

@@ -9,7 +9,7 @@ before.
 
     python read.py runs/nano --letters-only --name letters --minutes 8 --matrix-rate 1.5e-2 --rate 3e-3
     python read.py runs/nano --start letters --apart --name near --minutes 9 --matrix-rate 8e-3 --rate 1.5e-3
-    python read.py runs/nano --start near --minutes 78 --matrix-rate 6e-3 --rate 8e-4
+    python read.py runs/nano --start near --minutes 66 --matrix-rate 6e-3 --rate 8e-4
 
 Cost on two cores: letters 2,600 cells a second, all 1,400; 3 GB a process. Result: LOG.md.
 """
