@@ -111,7 +111,10 @@ def pdfs(root: Path, package: str) -> list[Path]:
     return list(found.values())
 
 
-def read_pdf(path: Path) -> list[tuple[int, tuple[float, float], list[str], npt.NDArray[np.float32], list[int]]]:
+Read = list[tuple[int, tuple[float, float], list[str], npt.NDArray[np.float32], list[int]]]
+
+
+def read_pdf(path: Path) -> Read:
     """The usable pages of a PDF: number, size, words, boxes and lines."""
     import pymupdf
 
@@ -141,6 +144,37 @@ def read_pdf(path: Path) -> list[tuple[int, tuple[float, float], list[str], npt.
     return [kept[each] for each in sorted(chosen.tolist())]
 
 
+def write(target: Path, found: list[tuple[str, Path, Read]]) -> None:
+    """Write what `load` reads: packages, their PDFs, and what `read_pdf` found in them."""
+    rows = [(package, path, *page) for package, path, read in found for page in read]
+    np.savez(
+        target,
+        paths=np.frombuffer("\n".join(str(row[1]) for row in rows).encode(), dtype=np.uint8),
+        packages=np.frombuffer("\n".join(row[0] for row in rows).encode(), dtype=np.uint8),
+        words=np.frombuffer("\n".join(word for row in rows for word in row[4]).encode(), dtype=np.uint8),
+        numbers=np.array([row[2] for row in rows], dtype=np.int32),
+        sizes=np.array([row[3] for row in rows], dtype=np.float32),
+        starts=np.cumsum([0, *(len(row[4]) for row in rows)]),
+        boxes=np.concatenate([row[5] for row in rows]),
+        lines=np.concatenate([np.array(row[6], dtype=np.int32) for row in rows]),
+    )
+
+
+def together(splits: list[Pages]) -> Pages:
+    """The pages of several splits as one."""
+    words = np.cumsum([0, *(len(each.words) for each in splits)])
+    return Pages(
+        paths=[path for each in splits for path in each.paths],
+        packages=[package for each in splits for package in each.packages],
+        numbers=np.concatenate([each.numbers for each in splits]),
+        sizes=np.concatenate([each.sizes for each in splits]),
+        starts=np.concatenate([[0], *(each.starts[1:] + first for each, first in zip(splits, words, strict=False))]),
+        words=[word for each in splits for word in each.words],
+        boxes=np.concatenate([each.boxes for each in splits]),
+        lines=np.concatenate([each.lines for each in splits]),
+    )
+
+
 def main(root: Path, target: Path) -> None:
     """Write one file for each split."""
     target.mkdir(parents=True, exist_ok=True)
@@ -148,21 +182,12 @@ def main(root: Path, target: Path) -> None:
         jobs = [(package, path) for package in packages for path in pdfs(root, package)]
         with Pool(2) as pool:
             pages = pool.map(read_pdf, [path for _, path in jobs], chunksize=4)
-        rows = [(package, path, *page) for (package, path), found in zip(jobs, pages, strict=True) for page in found]
-        np.savez(
-            target / f"{split}.npz",
-            paths=np.frombuffer("\n".join(str(row[1]) for row in rows).encode(), dtype=np.uint8),
-            packages=np.frombuffer("\n".join(row[0] for row in rows).encode(), dtype=np.uint8),
-            words=np.frombuffer("\n".join(word for row in rows for word in row[4]).encode(), dtype=np.uint8),
-            numbers=np.array([row[2] for row in rows], dtype=np.int32),
-            sizes=np.array([row[3] for row in rows], dtype=np.float32),
-            starts=np.cumsum([0, *(len(row[4]) for row in rows)]),
-            boxes=np.concatenate([row[5] for row in rows]),
-            lines=np.concatenate([np.array(row[6], dtype=np.int32) for row in rows]),
-        )
-        print(split, len(jobs), "PDFs", len(rows), "pages", sum(len(row[4]) for row in rows), "words")  # noqa: T201
+        found = [(package, path, read) for (package, path), read in zip(jobs, pages, strict=True)]
+        write(target / f"{split}.npz", found)
+        rows = [package for package, _, read in found for _ in read]
+        print(split, len(jobs), "PDFs", len(rows), "pages")  # noqa: T201
         for package in packages:
-            print("  ", package, sum(row[0] == package for row in rows))  # noqa: T201
+            print("  ", package, rows.count(package))  # noqa: T201
 
 
 if __name__ == "__main__":

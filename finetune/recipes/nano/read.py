@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from corpus import Pages, load
+from corpus import Pages, load, together
 from optimise import Masters
 from team import Run, Team
 from tiles import LETTERS, NEAR, NO_LETTER, Window, windows
@@ -294,7 +294,8 @@ def main() -> None:
     torch.set_num_threads(1)
 
     pieces = Pieces(args.folder / "tokenizer")
-    train, validation = (load(args.folder / "corpus", split) for split in ("train", "validation"))
+    real, typeset, validation = (load(args.folder / "corpus", split) for split in ("train", "typeset", "validation"))
+    train = together([real, typeset])
     reader = Reader(args.folder, letters_only=args.letters_only, apart=args.apart)
     masters = Masters(reader.parameters(), args.rate, args.matrix_rate)
     if args.start:

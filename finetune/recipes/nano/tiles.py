@@ -113,7 +113,7 @@ def letter_boxes(path: str, number: int) -> tuple[npt.NDArray[np.float64], npt.N
     """
     page = _open(path)[number]
     text = page.get_textpage()
-    origin_x, _, _, origin_y = page.get_cropbox()
+    origin_x, _, _, origin_y = page.get_bbox()  # boxes inherited from the document too; get_cropbox() guesses Letter
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     count = max(0, pdfium.FPDFText_CountChars(text))
     line = np.full(count + 2 * NEAR, NO_LETTER)

@@ -15,13 +15,14 @@ LINES = [
 ] * 4
 
 
-def pdf(lines: list[str]) -> bytes:
-    """A PDF of one page, 420 x 280 pt, Helvetica of 11 pt on a leading of 17 pt."""
+def pdf(lines: list[str], *, inherits: bool) -> bytes:
+    """A PDF of one page, 420 x 280 pt, Helvetica of 11 pt on a leading of 17 pt; the page may inherit its size."""
     shown = "".join(f"BT /F 11 Tf 40 {240 - 17 * row} Td ({line}) Tj ET\n" for row, line in enumerate(lines))
+    size = "/MediaBox[0 0 420 280]"
     parts = [
         "<</Type/Catalog/Pages 2 0 R>>",
-        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 420 280]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>",
+        f"<</Type/Pages/Kids[3 0 R]/Count 1{size if inherits else ''}>>",
+        f"<</Type/Page/Parent 2 0 R{'' if inherits else size}/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>",
         f"<</Length {len(shown)}>>stream\n{shown}endstream",
         "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     ]
@@ -34,11 +35,11 @@ def pdf(lines: list[str]) -> bytes:
     return f"{body}xref\n0 6\n0000000000 65535 f \n{table}{trailer}".encode()
 
 
-@pytest.fixture
-def pages(tmp_path: Path) -> Pages:
+@pytest.fixture(params=[False, True], ids=["own size", "inherited size"])
+def pages(tmp_path: Path, request: pytest.FixtureRequest) -> Pages:
     """That page with word boxes worked out from the lines, letters taken as equally wide."""
     path = tmp_path / "page.pdf"
-    path.write_bytes(pdf(LINES))
+    path.write_bytes(pdf(LINES, inherits=request.param))
     words, boxes, numbers = [], [], []
     for row, line in enumerate(LINES):
         at = 40.0
