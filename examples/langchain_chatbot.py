@@ -1,4 +1,4 @@
-"""Chat over PDFs, photographs and a film with LangChain: prints each answer and the places that support it.
+"""Chat over a PDF and a film with LangChain: prints each answer and the places that support it.
 
 Runs as it is, offline, in about a minute: with VLM2Vec-V2.0 where it is at hand, else with nano.
 """
@@ -16,7 +16,8 @@ model, which = choose_model()
 print(which.partition(";")[0])
 embeddings = VLM2VecEmbeddings(model=model)
 store = VLM2VecVectorStore.open(":memory:", embeddings)  # a folder instead keeps it
-store.add_documents(MediaLoader(samples.folder()).load())
+files = [samples.folder() / name for name in ("hcl-colors.pdf", "big-buck-bunny.mp4")]  # or a folder
+store.add_documents(MediaLoader(files).load())
 retriever = VLM2VecRetriever(vectorstore=store, k=2)
 # the real one goes here, any that sees pictures: chat_model = langchain.chat_models.init_chat_model("openai:gpt-4o")
 chat_model = FakeListChatModel(responses=["They did [1].", "He wakes and yawns [1]."])

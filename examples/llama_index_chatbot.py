@@ -1,4 +1,4 @@
-"""Chat over PDFs, photographs and a film with LlamaIndex: prints each answer and the places that support it.
+"""Chat over a PDF and a film with LlamaIndex: prints each answer and the places that support it.
 
 Runs as it is, offline, in about a minute: with VLM2Vec-V2.0 where it is at hand, else with nano.
 """
@@ -16,7 +16,8 @@ from vlm2vec_rag.indexing import index
 
 embed_model = VLM2VecEmbedding(choose_model()[0])
 store = VLM2VecVectorStore.open(":memory:", embed_model)  # a folder instead keeps it
-index(samples.folder(), store.collection, embed_model.encoder)
+files = [samples.folder() / name for name in ("hcl-colors.pdf", "big-buck-bunny.mp4")]  # or a folder
+index(files, store.collection, embed_model.encoder)
 retriever = VLM2VecRetriever(store.collection, embed_model, similarity_top_k=2)
 # the real one goes here, any that sees pictures: llm = llama_index.llms.openai.OpenAI("gpt-4o")
 replies = iter(("They did.", "The bunny wakes and yawns", "Early on."))  # the second completes a question
