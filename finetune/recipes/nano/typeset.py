@@ -30,8 +30,8 @@ FONTS = tuple(
     for name in (
         "adf-accanthis adf-baskervald adf-berenis adf-gillius adf-libris adf-romande adf-switzera adf-universalis "
         "anonymous-pro averia-serif-gwf b612 cabin cantarell century-catalogue clear-sans comic-neue courier-prime "
-        "crosextra-caladea crosextra-carlito dejavu-core dejavu-extra ebgaramond fanwood firacode freefont-ttf gfs- "
-        "didot go goudybookletter hack-ttf inconsolata inter jetbrains-mono junicode karla lato liberation "
+        "crosextra-caladea crosextra-carlito dejavu-core dejavu-extra ebgaramond fanwood firacode freefont-ttf "
+        "gfs-didot go goudybookletter hack-ttf inconsolata inter jetbrains-mono junicode karla lato liberation "
         "linuxlibertine manrope noto-core noto-mono oldstandard open-sans oxygen paratype prociono quattrocento "
         "roboto-slab roboto-unhinted sil-andika sil-charis sil-doulos sil-gentiumplus stix texgyre tuffy urw-base35 "
         "vollkorn yrsa-rasa"
