@@ -43,6 +43,7 @@ STYLES = {
     "bold": r"bold|b|demi",
     "italic": r"italic|i|it|oblique|slanted",
 }
+OTHERS = ["mono", "italic", "bold"]  # what some words and lines are set in
 MONO = re.compile(r"mono|code|courier|typewriter|cursor|hack|inconsolata|anonymous", re.IGNORECASE)
 LEFT_OUT = re.compile(
     r"^Noto(Sans|Serif)(?!Mono|Display)\w|^Noto(Kufi|Naskh|Nastaliq|Rashi|Traditional|Music)|STIX(Size|Var|Int|Non)|caps"
@@ -103,11 +104,11 @@ def set_page(target: pymupdf.Page, pages: Pages, page: int, faces: Family, rando
         height = float(np.median(heights[members]))
         heading = height > 1.12 * usual and len(members) < 12
         if random.random() < 0.03:
-            run, style = int(random.integers(8, 40)), str(random.choice(["mono", "italic", "bold"]))
+            run, style = int(random.integers(8, 40)), str(random.choice(OTHERS))
         chosen = []
         for _ in members:
             if not run and random.random() < 0.04:
-                run, style = int(random.integers(1, 4)), str(random.choice(["mono", "italic", "bold"]))
+                run, style = int(random.integers(1, 4)), str(random.choice(OTHERS))
             chosen.append(font(faces["bold" if heading else style if run else "regular"]))
             run = max(0, run - 1)
         size = height * share
@@ -118,8 +119,8 @@ def set_page(target: pymupdf.Page, pages: Pages, page: int, faces: Family, rando
             space = float(np.clip((right - left - sum(widths)) / (len(members) - 1), 0.7 * space, 1.8 * space))
         x, y = left, float(np.median(boxes[members, 3])) - 0.25 * height
         for member, each, width in zip(members, chosen, widths, strict=True):
-            # words far apart are in columns
-            x = max(x, float(boxes[member, 0])) if boxes[member, 0] > x + 6 * space else x
+            if boxes[member, 0] > x + 6 * space:  # words far apart are in columns
+                x = float(boxes[member, 0])
             if x + width > target.rect.width:
                 break
             if all(each.has_glyph(ord(letter)) for letter in text[member]):
