@@ -37,7 +37,7 @@ CLIP_PROMPT = "Understand the content of the provided video."
 PAGE_QUESTION = "Find a document image that matches the given query: {}"
 CLIP_QUESTION = "Find a video that contains the following visual content: {}"
 TEMPERATURE = 0.04
-HUSHED = 0.02
+HUSHED = 0.02  # loudness of the words of the prompts beside that of others as rare
 
 
 def encode(
