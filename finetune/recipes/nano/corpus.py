@@ -114,7 +114,7 @@ def pdfs(root: Path, package: str) -> list[Path]:
 Read = list[tuple[int, tuple[float, float], list[str], npt.NDArray[np.float32], list[int]]]
 
 
-def read_pdf(path: Path) -> Read:
+def read_pdf(path: Path, min_english: float = MIN_ENGLISH) -> Read:
     """The usable pages of a PDF: number, size, words, boxes and lines."""
     import pymupdf
 
@@ -128,7 +128,7 @@ def read_pdf(path: Path) -> Read:
                 rows = page.get_text("words", clip=page.rect)
                 words = [re.sub(r"\s", "", row[4]) or "?" for row in rows]
                 english = sum(word.lower().strip(".,:;()") in ENGLISH for word in words)
-                if len(words) < MIN_WORDS or english < MIN_ENGLISH * len(words) or page.rotation:
+                if len(words) < MIN_WORDS or english < min_english * len(words) or page.rotation:
                     continue
                 width, height = page.rect.width, page.rect.height
                 boxes = np.array([row[:4] for row in rows], dtype=np.float32) - np.array(

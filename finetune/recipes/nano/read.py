@@ -52,7 +52,7 @@ BLANK_WEIGHT = 0.03
 EMPTY_WEIGHT = 0.1  # of a slot without a letter
 SCALES = (0.7, 1.4)  # of a page's area
 TOGETHER = 2  # windows in one sequence
-PAGE_CELLS = 44, 48  # rows of a tall page, columns of a wide one
+PAGE_SHAPE = 44, 48  # rows of a tall page, columns of a wide one
 SAME_ROWS = 0.5  # of the sequences have their windows side by side
 MIXED = 6  # batches from which the windows of one are drawn
 OTHERS = 768  # wrong answers beside those of the batch
@@ -94,7 +94,7 @@ def far_apart(count: int, shape: tuple[int, int], random: np.random.Generator) -
     rotary angles come round there to those of near text (LOG.md).
     """
     patches = positions(*shape)
-    down, across = PAGE_CELLS[0] // shape[0], PAGE_CELLS[1] // shape[1]  # how many windows a page has room for
+    down, across = PAGE_SHAPE[0] // shape[0], PAGE_SHAPE[1] // shape[1]  # how many windows a page has room for
     starts = []
     for _ in range(count):
         # what stands in the same rows is the easiest to take for the next word

@@ -18,10 +18,10 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from corpus import Pages
 from PIL import Image
-from tower import CELL
+from tower import CELL, PAGE_CELLS
 from words import Pieces
 
-PAGE_PIXELS = 1280 * CELL * CELL  # what the encoder gives a page, as the 2 B model's does
+PAGE_PIXELS = PAGE_CELLS * CELL * CELL  # what the encoder gives a page, as the 2 B model's does
 DENSE = 0.8  # pieces a cell; a window with fewer is as much less likely to be kept, for paper teaches little
 
 

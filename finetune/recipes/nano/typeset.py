@@ -1,11 +1,12 @@
-"""Pages of the training packages set again in other fonts: most manuals of the corpus are in one of a handful.
+"""Pages like those of the training packages in other fonts and with other words: of either the corpus has few.
 
-Every line stays where it was, in another family and with its size and spaces fitted to the line's width; some words and
-lines are bold, italic or monospaced. `corpus.read_pdf` then reads words and boxes from the new PDFs as from any other.
+Lines stay where they were, in another family, with other words (`texts.py`), and with size and spaces fitted to the
+line's width; some words and lines are bold, italic or monospaced. `corpus.read_pdf` then reads words and boxes from the
+new PDFs as from any other.
 
-    python typeset.py /tmp/nano/f runs/nano/corpus   # FONTS, unpacked with `dpkg -x NAME.deb /tmp/nano/f/NAME`
+    python typeset.py /tmp/nano/f /tmp/nano/t runs/nano/corpus   # FONTS and texts.SOURCES, unpacked with `dpkg -x`
 
-Cost: 12 minutes beside a training, 93 MB of downloads. Result: 7,954 pages in 143 families.
+Cost: 12 minutes, 150 MB of downloads. Result: LOG.md.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import logging
 import re
 import sys
 from collections import defaultdict
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, partial
 from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 import pymupdf
 from corpus import Pages, load, read_pdf, write
+from texts import Texts, endless, read_texts
 
 log = logging.getLogger("nano")
 
@@ -37,7 +40,7 @@ FONTS = tuple(
         "vollkorn yrsa-rasa"
     ).split()
 )
-DOCUMENTS, PAGES_EACH = 160, 50
+DOCUMENTS, PAGES_EACH = 280, 50
 STYLES = {
     "regular": r"|regular|roman|book|r",
     "bold": r"bold|b|demi",
@@ -129,30 +132,65 @@ def set_page(target: pymupdf.Page, pages: Pages, page: int, faces: Family, rando
     writer.write_text(target)
 
 
+def refill(pages: Pages, page: int, words: Iterator[str]) -> Pages:
+    """One page with the same lines and other words, as many in a line as have room."""
+    span = slice(pages.starts[page], pages.starts[page + 1])
+    boxes, lines = pages.boxes[span], pages.lines[span]
+    lengths = np.array([len(word) for word in pages.words[span]])
+    found: list[tuple[str, int, tuple[float, ...]]] = []
+    for line in np.unique(lines):
+        members = np.flatnonzero(lines == line)
+        left, top = boxes[members, :2].min(0).tolist()
+        right, bottom = boxes[members, 2:].max(0).tolist()
+        letters = int(lengths[members].sum()) + len(members) - 1  # spaces among them
+        at = 0
+        for word in words:
+            if at + len(word) > letters:
+                break
+            ends = (left + (right - left) * share / letters for share in (at, at + len(word)))
+            first, last = ends
+            found.append((word, int(line), (first, top, last, bottom)))
+            at += len(word) + 1
+    return Pages(
+        paths=[pages.paths[page]],
+        packages=[pages.packages[page]],
+        numbers=pages.numbers[page : page + 1],
+        sizes=pages.sizes[page : page + 1],
+        starts=np.array([0, len(found)]),
+        words=[word for word, _, _ in found],
+        boxes=np.array([box for _, _, box in found], dtype=np.float32).reshape(-1, 4),
+        lines=np.array([line for _, line, _ in found], dtype=np.int32),
+    )
+
+
 @cache
-def training_pages(corpus: Path) -> Pages:
-    """Read once in each process: that takes seconds."""
-    return load(corpus, "train")
+def sources(corpus: Path, texts: Path) -> tuple[Pages, Texts]:
+    """The training pages and the texts, read once in each process: that takes seconds."""
+    return load(corpus, "train"), read_texts(texts)
 
 
-def set_document(job: tuple[int, Path, Path, list[Family], list[Family]]) -> Path:
-    """One PDF in fonts of its own, of pages from all over the training packages."""
-    number, corpus, target, texts, monos = job
+def set_document(
+    number: int, *, corpus: Path, texts: Path, target: Path, proportional: list[Family], monos: list[Family]
+) -> Path:
+    """One PDF in fonts of its own, of pages like those all over the training packages."""
     random = np.random.default_rng([5, number])
-    pages = training_pages(corpus)
-    family, mono = texts[number % len(texts)], monos[int(random.integers(len(monos)))]
+    pages, told = sources(corpus, texts)
+    words = endless(told, random)
+    family, mono = proportional[number % len(proportional)], monos[int(random.integers(len(monos)))]
     regular = family["regular"]
     faces = {"bold": regular, "italic": regular} | family | {"mono": mono["regular"]}
     with pymupdf.open() as document:
         for page in random.permutation(len(pages))[:PAGES_EACH].tolist():
             width, height = pages.sizes[page].tolist()
-            set_page(document.new_page(width=width, height=height), pages, page, faces, random)
+            filled = refill(pages, page, words)
+            if filled.words:
+                set_page(document.new_page(width=width, height=height), filled, 0, faces, random)
         path = target / f"{number:03}-{regular.stem}.pdf"
         document.save(path, garbage=3, deflate=True)
     return path
 
 
-def main(root: Path, corpus: Path) -> None:
+def main(root: Path, texts: Path, corpus: Path) -> None:
     """Set the documents, then read them as `corpus.py` does."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     target = corpus / "typeset"
@@ -160,16 +198,15 @@ def main(root: Path, corpus: Path) -> None:
     found = families(root)
     random = np.random.default_rng(4)
     monos = [each for each in found if MONO.search(each["regular"].stem)]
-    texts = [found[place] for place in random.permutation(len(found))]
+    order = [found[place] for place in random.permutation(len(found))]
     log.info("%d families, %d of them monospaced: %s", len(found), len(monos), [each["regular"].stem for each in found])
+    set_one = partial(set_document, corpus=corpus, texts=texts, target=target, proportional=order, monos=monos)
     with Pool(2) as pool:
-        paths = pool.map(
-            set_document, [(number, corpus, target, texts, monos) for number in range(DOCUMENTS)], chunksize=4
-        )
-        pages = pool.map(read_pdf, paths, chunksize=4)
+        paths = pool.map(set_one, range(DOCUMENTS), chunksize=4)
+        pages = pool.map(partial(read_pdf, min_english=0.0), paths, chunksize=4)
     write(corpus / "typeset.npz", [("typeset", path, read) for path, read in zip(paths, pages, strict=True)])
     log.info("%d pages", sum(map(len, pages)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

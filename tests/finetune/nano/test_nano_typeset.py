@@ -1,4 +1,4 @@
-"""Pages set again in other fonts say the same in the same places."""
+"""Pages set again in other fonts say what they are given, where the lines were."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pymupdf
 import pytest
 from corpus import Pages, load, read_pdf, together, write
-from typeset import families, set_page
+from typeset import families, refill, set_page
 
 LINES = [
     "The kernel of the system is loaded by the firmware at the start",
@@ -72,3 +72,15 @@ def test_splits_together_keep_each_pages_own_words(pages):
     both = together([pages, pages])
     assert both.texts == pages.texts * 2
     assert len(both.boxes) == len(both.words) == both.starts[-1]
+
+
+def test_lines_are_filled_with_as_many_other_words_as_fit(pages):
+    filled = refill(pages, 0, iter(["elephantine", "is", "zebra"] * 40))
+    assert set(filled.words) == {"elephantine", "is", "zebra"}
+    assert np.unique(filled.lines).tolist() == np.unique(pages.lines).tolist()
+    for line, words in enumerate(LINES):
+        members = filled.lines == line
+        assert len(words) * 0.75 < len(" ".join(np.array(filled.words)[members])) <= len(words)
+        left, right = filled.boxes[members, 0], filled.boxes[members, 2]
+        assert (left[1:] > right[:-1]).all()
+        assert right.max() <= pages.boxes[pages.lines == line, 2].max() + 1e-6
