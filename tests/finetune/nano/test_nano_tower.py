@@ -119,9 +119,9 @@ def test_a_page_starts_as_the_sum_of_its_pieces_with_repeated_ones_held_back(mod
     held = sums - HELD * HELD_ABOVE * (nn.functional.silu(4 * over) / 4) @ codes
     expected = nn.functional.normalize(held, dim=1)
     # the norms before attention and MLP take words for a few hundredths of a state's length
-    torch.testing.assert_close(found @ found.T, expected @ expected.T, atol=0.08, rtol=0)
+    assert (found * expected).sum(1).min() > 0.98
     plain = nn.functional.normalize(sums, dim=1)
-    assert (found @ found.T - plain @ plain.T).abs().max() > 0.3  # a plain sum is something else
+    assert (found * plain).sum(1)[1:].max() < 0.95
 
 
 def test_a_page_as_one_row_of_sums_has_the_vector_of_its_cells(model):
