@@ -2,7 +2,7 @@
 
 `export.py --heads` keeps the heads, which the model itself has no use for. The tokenizer must be the package's own.
 
-    python resume.py runs/nano        # then: read.py runs/nano --start shipped …, match.py runs/nano --start shipped …
+    python resume.py runs/nano        # then: read.py runs/nano --start shipped …
 """
 
 from __future__ import annotations
