@@ -27,6 +27,7 @@ LANGUAGE_HEADS = 5
 CONSTANT, CONSTANT_SIZE = WIDTH - 1, 8.0  # a dimension that is the same in all states, and what it is
 PRESENT = torch.arange(BLOCK - 1, CONSTANT, BLOCK)  # the dimension of each block that says there is a piece
 LOUDER = 24.0  # the mean of all tokens beside the last token's own state, which the residual adds to it
+NEARLY_NOTHING = 1e-6
 HELD, HELD_ABOVE = 0.8, 1.0  # share of what a page says of a piece beyond that, in counts, that is held back
 OFFSETS = ((-1, 0), (0, -3), (0, -2), (0, -1), (0, 1), (0, 2), (0, 3), (1, 0))  # rows and columns of patches
 SHARPNESS = 6.0  # a neighbour's score is 4 above that of the next
@@ -179,6 +180,10 @@ def take_the_mean(language: Any) -> None:
     layer.input_layernorm.weight[CONSTANT] = 0
     attention.o_proj.weight.copy_(torch.eye(WIDTH))
     hold_back(layer.mlp, language.embed_tokens.weight)
+    for linear in (attention.q_proj, attention.v_proj, layer.mlp.down_proj):
+        # DoRA adapters divide by the length of a row
+        empty = linear.weight.norm(dim=1) == 0
+        linear.weight[empty] = torch.randn(int(empty.sum()), linear.in_features) * NEARLY_NOTHING
     # the same in every vector, so of no use in comparing them
     language.norm.weight[PRESENT] = 0
     language.norm.weight[CONSTANT] = 0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vlm2vec_rag import load_encoder, samples
+from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
 from vlm2vec_rag.encoder.auto import choose_model
 from vlm2vec_rag.encoder.checkpoint import NANO_FOLDER, find_checkpoint
 from vlm2vec_rag.encoder.load import DEFAULT_MODEL, NANO
@@ -91,3 +92,13 @@ def test_a_folder_of_its_name_is_reached_by_a_path(tmp_path, monkeypatch):
     for path in (f"./{NANO}", Path(NANO)):
         with pytest.raises(ModelNotFound, match=r"has no config\.json"):
             find_checkpoint(path)
+
+
+def test_beside_words_its_ranking_never_changes_the_order_of_their_first_ten(nano):
+    words = [f"{place:03}" for place in range(200)]
+    weight = nano.fingerprint.dense_weight
+    for pixels in (words[::-1], words[10:] + words[9::-1], [*words[1:11], words[0], *words[11:]], words[50:]):
+        fused = [page for page, _ in reciprocal_rank_fusion([words, pixels], weights=[1.0, weight])]
+        assert fused[:10] == words[:10]
+    fused = reciprocal_rank_fusion([words[:1], words[::-1]], weights=[1.0, weight])
+    assert [page for page, _ in fused[:2]] == [words[0], words[-1]]  # where words say nothing, the pixels do
