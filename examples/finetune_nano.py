@@ -3,8 +3,8 @@
     python examples/finetune_nano.py [MANUAL.pdf] [--steps 32]
 
 Runs as it is, offline, in minutes on two cores. Two thirds of the questions that the manual's own text gives are
-trained; the others measure, with every page a candidate. `vlm2vec-finetune` does the same with many documents, and holds
-whole documents back.
+trained; the others measure, with every page a candidate. `vlm2vec-finetune` does the same with many documents, and
+holds whole documents back.
 
 An adapter pays where a manual is unlike what nano knows. It learnt from English which words are frequent: a manual in
 German (`apt-get download maint-guide-de`) gains, the sample, which is in English, does not for certain.
