@@ -60,7 +60,7 @@ recipe = recipe_from(
         "both_directions": True,
         "learning_rate": 1.5e-3,
         "temperature": 0.04,
-        "warmup_steps": min(3, args.steps),
+        "warmup_steps": args.steps // 10,
         "device": "cpu",
         "workers": 2,
     }
