@@ -4,7 +4,7 @@ InfoNCE both ways over pages of few documents at a time, so that the negatives a
 It starts from a bag of words that is set by hand (`tower.take_the_mean`). Only o_proj is trained, between the sum of a
 page and its vector: all else, trained too, learns these pages by heart and finds others worse (LOG.md).
 
-    python match.py runs/nano --minutes 4
+    python match.py runs/nano --minutes 2.5
 
 No pixel is rendered. Result: LOG.md.
 """

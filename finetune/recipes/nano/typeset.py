@@ -147,8 +147,7 @@ def refill(pages: Pages, page: int, words: Iterator[str]) -> Pages:
         for word in words:
             if at + len(word) > letters:
                 break
-            ends = (left + (right - left) * share / letters for share in (at, at + len(word)))
-            first, last = ends
+            first, last = (left + (right - left) * place / letters for place in (at, at + len(word)))
             found.append((word, int(line), (first, top, last, bottom)))
             at += len(word) + 1
     return Pages(
