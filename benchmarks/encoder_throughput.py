@@ -56,10 +56,10 @@ class Peer:
         self.image_id = self.tokenizer.convert_tokens_to_ids("<|image_pad|>")
 
     @torch.inference_mode()
-    def encode(self, prompts: list[str], pictures: list[Image.Image | None], batch: int) -> np.ndarray:
+    def encode(self, prompts: list[str], images: list[Image.Image | None], batch: int) -> np.ndarray:
         rows = []
         for start in range(0, len(prompts), batch):
-            texts, shown = prompts[start : start + batch], [each for each in pictures[start : start + batch] if each]
+            texts, shown = prompts[start : start + batch], [each for each in images[start : start + batch] if each]
             pixels = self.images(images=shown, return_tensors="pt") if shown else None
             counts = iter((pixels["image_grid_thw"].prod(1) // 4).tolist() if shown else [])
             texts = [
@@ -124,9 +124,9 @@ def main() -> None:
             f"{arguments.dtype}, {torch.get_num_threads()} threads, {arguments.items} items, batches of 8 for the peer"
         )
         print(f"{'':8}{'ours':>12}{'peer':>12}{'ratio':>8}{'cosine':>9}")
-        for name, (prompts, pictures) in workloads.items():
-            seconds, vectors = measure(lambda p=prompts, v=pictures: ours.encode_prompts(p, v), arguments.repeats)
-            peer_seconds, reference = measure(lambda p=prompts, v=pictures: peer.encode(p, v, 8), arguments.repeats)
+        for name, (prompts, images) in workloads.items():
+            seconds, vectors = measure(lambda p=prompts, v=images: ours.encode_prompts(p, v), arguments.repeats)
+            peer_seconds, reference = measure(lambda p=prompts, v=images: peer.encode(p, v, 8), arguments.repeats)
             cosine = float((vectors * reference).sum(1).min())
             count = len(prompts)
             print(

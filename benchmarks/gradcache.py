@@ -34,8 +34,8 @@ def measure(batch: int, once: bool, steps: int) -> dict[str, float]:
     from vlm2vec_finetune.spool import Spool
 
     from vlm2vec_rag import samples
-    from vlm2vec_rag.encoder.forward import PatchProjection
-    from vlm2vec_rag.encoder.patches import PatchSettings, cut, plan
+    from vlm2vec_rag.encoder.qwen2vl.forward import PatchProjection
+    from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
     from vlm2vec_rag.media import MediaReader, MediaSettings
 
     torch.manual_seed(0)

@@ -2,7 +2,7 @@
 
     python benchmarks/indexing_rate.py [--model FOLDER]
 
-Indexes the sample collection (real PDFs, pictures, a film) into a fresh folder, once cold and once unchanged. The
+Indexes the sample collection (real PDFs, images, a film) into a fresh folder, once cold and once unchanged. The
 model is the tiny random checkpoint of the tests unless one is named, so that reading and writing show. There is no peer
 here: the second run is held against the first.
 """

@@ -37,7 +37,7 @@ Search = Callable[[Collection, NDArray[np.float32], str], list[Any]]
 SEARCHES: dict[str, Search] = {
     "dense": lambda to, vector, text: to.search(vector, mode="dense", limit=LIMIT),
     "bm25": lambda to, vector, text: to.search(text=text, mode="bm25", limit=LIMIT),
-    "fused": lambda to, vector, text: to.search(vector, text, limit=LIMIT),
+    "hybrid": lambda to, vector, text: to.search(vector, text, limit=LIMIT),
     "fused, one folder of a hundred": lambda to, vector, text: to.search(
         vector, text, limit=LIMIT, filter=Filter(paths=("folder7/",))
     ),

@@ -19,7 +19,7 @@ store = VLM2VecVectorStore.open(":memory:", embeddings)  # a folder instead keep
 files = [samples.folder() / name for name in ("hcl-colors.pdf", "big-buck-bunny.mp4")]  # or a folder
 store.add_documents(MediaLoader(files).load())
 retriever = VLM2VecRetriever(vectorstore=store, k=2)
-# the real one goes here, any that sees pictures: chat_model = langchain.chat_models.init_chat_model("openai:gpt-4o")
+# the real one goes here, any that sees images: chat_model = langchain.chat_models.init_chat_model("openai:gpt-4o")
 chat_model = FakeListChatModel(responses=["They did [1].", "He wakes and yawns [1]."])
 for question in ("Did treated arthritis patients improve more than those on placebo?", "The bunny wakes and yawns"):
     hits = retriever.invoke(question)

@@ -19,7 +19,7 @@ store = VLM2VecVectorStore.open(":memory:", embed_model)  # a folder instead kee
 files = [samples.folder() / name for name in ("hcl-colors.pdf", "big-buck-bunny.mp4")]  # or a folder
 index(files, store.collection, embed_model.encoder)
 retriever = VLM2VecRetriever(store.collection, embed_model, similarity_top_k=2)
-# the real one goes here, any that sees pictures: llm = llama_index.llms.openai.OpenAI("gpt-4o")
+# the real one goes here, any that sees images: llm = llama_index.llms.openai.OpenAI("gpt-4o")
 replies = iter(("They did.", "The bunny wakes and yawns", "Early on."))  # the second completes a question
 llm = MockFunctionCallingLLM(is_chat_model=True, response_generator=lambda *_, **__: ChatMessage(next(replies)))
 chat = CondenseQuestionChatEngine.from_defaults(retriever.as_query_engine(llm), llm=llm)

@@ -45,14 +45,14 @@ def golden() -> dict[str, Any]:
     """Prompts, visuals, token ids, patch grids and vectors that the public code gave (commit 6e1e1d4)."""
     cases = json.loads((CONFORMANCE / "open" / "cases.json").read_text(encoding="utf-8"))
 
-    def picture(name: str) -> Image.Image:
+    def an_image(name: str) -> Image.Image:
         with Image.open(CONFORMANCE / "open" / name) as image:
             return image.copy()
 
     def visual(case: dict[str, Any]) -> Any:
         if case["kind"] == "image":
-            return picture(case["images"][0])
-        return [picture(name) for name in case.get("frames", [])] or None
+            return an_image(case["images"][0])
+        return [an_image(name) for name in case.get("frames", [])] or None
 
     tokens = json.loads((CONFORMANCE / "open_tokens.json").read_text(encoding="utf-8"))
     with np.load(CONFORMANCE / "open.npz") as vectors:

@@ -9,7 +9,7 @@ Needs Debian 12 (`apt-get`, `dpkg-deb`; run `apt-get update` first), `ffmpeg`, a
 Downloads 420 MB and keeps them in `--downloads` for the next time. Takes about two minutes.
 
 Documents are copied or cut without being rendered again, and photographs that were JPEG keep their pixels. What is
-compressed anew (the film, four pictures) looks the same but not to the byte under other versions of ffmpeg and Pillow.
+compressed anew (the film, four images) looks the same but not to the byte under other versions of ffmpeg and Pillow.
 """
 
 # ruff: noqa: S603, S607  the programs run here are named above, their arguments are written below
@@ -69,7 +69,7 @@ MANUAL_OUTLINE = {
 
 FILM_START_S, FILM_SECONDS = 15.75, 74.0  # from one change of scene to another
 
-PICTURE_SIDE = 640
+IMAGE_SIDE = 640
 
 
 @dataclass(frozen=True)
@@ -224,13 +224,13 @@ def film(unpacked: Path) -> None:
     with zipfile.ZipFile(archive) as zipped:
         whole = Path(zipped.extract(member, unpacked))
     cut = ["-ss", str(FILM_START_S), "-i", str(whole), "-t", str(FILM_SECONDS), "-map", "0:v:0", "-map", "0:a:0"]
-    picture = ["-vf", "scale=640:360:flags=lanczos", "-pix_fmt", "yuv420p"]
-    picture += ["-c:v", "libx264", "-preset", "veryslow", "-crf", "30", "-g", "120"]
+    image = ["-vf", "scale=640:360:flags=lanczos", "-pix_fmt", "yuv420p"]
+    image += ["-c:v", "libx264", "-preset", "veryslow", "-crf", "30", "-g", "120"]
     sound = ["-c:a", "aac", "-ac", "1", "-b:a", "48k"]
     credit = ["-map_metadata", "-1", "-metadata", "title=Big Buck Bunny (excerpt, 0:15.75 to 1:29.75)"]
     credit += ["-metadata", "artist=Blender Foundation", "-metadata", "copyright=CC BY 3.0, www.bigbuckbunny.org"]
     target = ["-movflags", "+faststart", "-fflags", "+bitexact", str(FILES / "big-buck-bunny.mp4")]
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *cut, *picture, *sound, *credit, *target], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *cut, *image, *sound, *credit, *target], check=True)
 
 
 def photographs(unpacked: Path) -> None:
@@ -240,12 +240,12 @@ def photographs(unpacked: Path) -> None:
         exif[0x010E], exif[0x013B], exif[0x8298] = photo.caption, photo.artist, photo.rights
         source = unpacked / photo.source
         with Image.open(source) as image:
-            if image.format == "JPEG" and max(image.size) <= PICTURE_SIDE:
+            if image.format == "JPEG" and max(image.size) <= IMAGE_SIDE:
                 (FILES / name).write_bytes(with_exif(source.read_bytes(), exif.tobytes()))
                 continue
-            picture = image.convert("RGB")
-        picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
-        picture.save(FILES / name, quality=88, optimize=True, exif=exif)
+            small = image.convert("RGB")
+        small.thumbnail((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
+        small.save(FILES / name, quality=88, optimize=True, exif=exif)
 
 
 def with_exif(jpeg: bytes, exif: bytes) -> bytes:
@@ -262,7 +262,7 @@ def clip_art(unpacked: Path) -> None:
         flat = Image.alpha_composite(white, rgba).convert("RGB")
         drawn = ImageChops.difference(flat, Image.new("RGB", flat.size, "white")).getbbox()
         cut = flat.crop(drawn)
-        cut.thumbnail((PICTURE_SIDE - 48, PICTURE_SIDE - 48), Image.Resampling.LANCZOS)
+        cut.thumbnail((IMAGE_SIDE - 48, IMAGE_SIDE - 48), Image.Resampling.LANCZOS)
         framed = Image.new("RGB", (cut.width + 48, cut.height + 48), "white")
         framed.paste(cut, (24, 24))
         text = PngImagePlugin.PngInfo()

@@ -1,6 +1,6 @@
-"""Zero-shot labels for pictures, pages and clips: whichever label lies nearest, and how clearly.
+"""Zero-shot labels for images, pages and clips: whichever label lies nearest, and how clearly.
 
-Pictures and pages are read with the instruction of ImageNet-1K, clips with that of Kinetics-700, and labels as bare
+Images and pages are read with the instruction of ImageNet-1K, clips with that of Kinetics-700, and labels as bare
 text, as in the classification tasks that the model was trained and tested with.
 """
 
@@ -55,7 +55,7 @@ def classify(
     *,
     temperature: float = TEMPERATURE,
 ) -> Iterator[Labelled | Failed]:
-    """Label every picture, page and clip of the given files; a bad file is one `Failed`, never the end.
+    """Label every image, page and clip of the given files; a bad file is one `Failed`, never the end.
 
     Args:
         paths: Files; a video gives one row for each of its clips.

@@ -100,7 +100,7 @@ def file_payload(text: str, metadata: Mapping[str, object]) -> Payload:
 
 
 def read_item(text: str, metadata: Mapping[str, object], reader: MediaReader) -> Item:
-    """Read what a document of a file shows again from its file: a page, a picture or the frames of a clip.
+    """Read what a document of a file shows again from its file: a page, an image or the frames of a clip.
 
     Args:
         text: The document's text, which may be other than the file's: a caption or OCR.

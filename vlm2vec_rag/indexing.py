@@ -114,7 +114,7 @@ def index(
         encoder: None indexes words only.
         media: How files become items; None takes the collection's own settings. A collection keeps to one way.
         limits: What a file may cost before it is refused.
-        thumbnails: Where to keep small pictures, if anywhere.
+        thumbnails: Where to keep small images, if anywhere.
         prune: Delete what came from files below `paths` that are no longer there.
         observer: Is told how the run goes.
 

@@ -45,7 +45,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One picture. `text` is a caption, alt text or OCR; it feeds the word side of a search."""
+    """One image. `text` is a caption, alt text or OCR; it feeds the word side of a search."""
 
     kind: ClassVar[Kind] = "image"
     image: PILImage
@@ -113,7 +113,7 @@ Item: TypeAlias = Text | Image | Page | Clip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question: words, a picture or a clip, or words about a picture or a clip.
+    """A question: words, an image or a clip, or words about an image or a clip.
 
     The strings of a query are always words: no path or address in one is ever opened.
     """
@@ -145,7 +145,7 @@ class Hit:
     end_s: float | None = None
     dense_score: float | None = None  # cosine similarity, where the dense side found it
     bm25_score: float | None = None  # BM25, where the word side found it
-    thumbnail: str | None = None  # path of a small picture, where one is kept
+    thumbnail: str | None = None  # path of a small image, where one is kept
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     def snippet(self, length: int = 160, question: str = "") -> str:
@@ -164,13 +164,13 @@ def seconds(time_s: float) -> str:
     return str(math.floor(rounded)) if rounded == math.floor(rounded) else f"{rounded:.3f}".rstrip("0")
 
 
-def _hash(kind: str, text: str, *pictures: PILImage) -> str:
+def _hash(kind: str, text: str, *images: PILImage) -> str:
     """SHA-256 over what the vector and the word side are made from: pixels and text, not file bytes.
 
     A page whose file was saved again keeps its hash, so that only pages that changed are embedded again.
     """
     digest = hashlib.sha256(f"{kind}\0{text}\0".encode())
-    for picture in pictures:
-        digest.update(f"{picture.mode}{picture.size}".encode())
-        digest.update(picture.tobytes())
+    for image in images:
+        digest.update(f"{image.mode}{image.size}".encode())
+        digest.update(image.tobytes())
     return digest.hexdigest()

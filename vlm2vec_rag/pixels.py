@@ -1,6 +1,6 @@
-"""The size of a picture as the model sees it, and the one way to it. Shared by the media reader and the encoder.
+"""The size of an image as the model sees it, and the one way to it. Shared by the media reader and the encoder.
 
-Qwen2-VL cuts a picture into patches of 14 px and merges them two by two, so both sides are multiples of 28
+Qwen2-VL cuts an image into patches of 14 px and merges them two by two, so both sides are multiples of 28
 and every 28 x 28 px become one token of the language model.
 """
 
@@ -21,9 +21,9 @@ MAX_ASPECT = 200
 def target_size(
     height: int, width: int, max_pixels: int, min_pixels: int = MIN_PIXELS, factor: int = FACTOR
 ) -> tuple[int, int]:
-    """The (height, width) a picture is resized to: near its own size and aspect, within the two limits.
+    """The (height, width) an image is resized to: near its own size and aspect, within the two limits.
 
-    A side under `factor`, or an aspect over 200, counts as a square of the longer side: such a picture is stretched.
+    A side under `factor`, or an aspect over 200, counts as a square of the longer side: such an image is stretched.
     The area stays within `max_pixels`, except where a side is already down to `factor`.
 
     Source: `smart_resize` of VLM2Vec at 6e1e1d4, whose sides may come out as 0; here they are at least `factor`.
@@ -45,10 +45,10 @@ def target_size(
 
 
 def reduced_size(height: int, width: int, max_pixels: int) -> tuple[int, int] | None:
-    """The size a large picture may be reduced to before the encoder sees it, without changing its vector.
+    """The size a large image may be reduced to before the encoder sees it, without changing its vector.
 
     That is its target size, where the target is its own target: the encoder's resize then does nothing. None for a
-    picture within the budget, and for a sliver whose target the encoder would resize once more (40 x 8000 px).
+    image within the budget, and for a sliver whose target the encoder would resize once more (40 x 8000 px).
     """
     if height * width <= max_pixels:
         return None
@@ -60,7 +60,7 @@ def page_size(height: float, width: float, max_pixels: int) -> tuple[int, int]:
     """The (height, width) in px at which to render something that has an aspect but no pixels, such as a PDF page.
 
     It fills the budget: an A4 page becomes 1176 x 840 px (102 dpi) at 1280 tokens. The scale follows from the budget
-    alone, so that no page is too large to render. A sliver (aspect over 200) is stretched to a square, as any picture.
+    alone, so that no page is too large to render. A sliver (aspect over 200) is stretched to a square, as any image.
     """
     aspect = min(max(height / width, 1 / (2 * MAX_ASPECT)), 2 * MAX_ASPECT)
     # four times the budget before fitting: a size on whole pixels that is always reduced, never above the budget

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm2vec_rag.encoder.load import NANO
+from vlm2vec_rag.encoder.names import NANO
 from vlm2vec_rag.errors import InvalidInput
 
 if TYPE_CHECKING:

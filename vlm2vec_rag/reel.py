@@ -35,8 +35,8 @@ class Reel:
         self._sound = _Sound(video)
         self.has_sound = self._sound.is_there
         self._output = av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"})
-        self._pictures: Any = self._output.add_stream("libx264", rate=RATE, options=QUALITY)
-        self._pictures.pix_fmt = "yuv420p"
+        self._images: Any = self._output.add_stream("libx264", rate=RATE, options=QUALITY)
+        self._images.pix_fmt = "yuv420p"
         self._tones: Any = None
         if self.has_sound:
             self._tones = self._output.add_stream("aac", rate=SOUND_RATE, layout="stereo")
@@ -56,11 +56,11 @@ class Reel:
             )
             for index in range(max(round(chunk_s * RATE), 1)):
                 on_screen = [at for at, time_s in enumerate(clip.times_s) if time_s <= first_s + index / RATE + 1e-6]
-                picture = self._fitted(clip.frames[on_screen[-1] if on_screen else 0])
+                image = self._fitted(clip.frames[on_screen[-1] if on_screen else 0])
                 if overlay is None:
-                    overlay = draw_title(title, picture.size, self._font)
-                picture.paste(overlay, (0, picture.height - overlay.height), overlay)
-                self._write_picture(picture)
+                    overlay = draw_title(title, image.size, self._font)
+                image.paste(overlay, (0, image.height - overlay.height), overlay)
+                self._write_image(image)
                 number += 1
         if self.has_sound:
             self._write_sound(self._sound.samples(start_s, count / RATE))
@@ -68,7 +68,7 @@ class Reel:
     def close(self) -> None:
         """Finish the file."""
         if self._frames:
-            self._output.mux(self._pictures.encode())
+            self._output.mux(self._images.encode())
             if self._tones is not None:
                 self._output.mux(self._tones.encode())
         self._output.close()
@@ -82,20 +82,20 @@ class Reel:
     ) -> None:
         self.close()
 
-    def _fitted(self, picture: PILImage) -> PILImage:
+    def _fitted(self, image: PILImage) -> PILImage:
         """A copy of even sides, all of one size: yuv420p halves both."""
         if self._size is None:
-            self._size = max(picture.width // 2 * 2, 2), max(picture.height // 2 * 2, 2)
-            self._pictures.width, self._pictures.height = self._size
-        return picture.resize(self._size) if picture.size != self._size else picture.copy()
+            self._size = max(image.width // 2 * 2, 2), max(image.height // 2 * 2, 2)
+            self._images.width, self._images.height = self._size
+        return image.resize(self._size) if image.size != self._size else image.copy()
 
-    def _write_picture(self, picture: PILImage) -> None:
+    def _write_image(self, image: PILImage) -> None:
         import av
 
-        frame = av.VideoFrame.from_image(picture)
+        frame = av.VideoFrame.from_image(image)
         frame.pts = self._frames
         self._frames += 1
-        self._output.mux(self._pictures.encode(frame))
+        self._output.mux(self._images.encode(frame))
 
     def _write_sound(self, samples: NDArray[np.float32]) -> None:
         import av
@@ -118,7 +118,7 @@ class _Sound:
             self._stream = self._container.streams.best("audio")
             first = self._container.streams.best("video")
         self.is_there = self._stream is not None and self._stream.codec_context is not None
-        # an edit list or a late start: sound and pictures are aligned by their own times, not by their files' begin
+        # an edit list or a late start: sound and images are aligned by their own times, not by their files' begin
         self._zero_s = float((first.start_time or 0) * first.time_base) if first is not None else 0.0
 
     def samples(self, start_s: float, length_s: float) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ class Retriever:
         Args:
             collection: An open collection.
             encoder: None searches by words only.
-            thumbnails: Where small pictures of the items are kept, if anywhere.
+            thumbnails: Where small images of the items are kept, if anywhere.
 
         Raises:
             FingerprintMismatch: The encoder is not the one the collection was built with.
@@ -50,7 +50,7 @@ class Retriever:
         self,
         query: Query | str,
         *,
-        mode: Mode = "fused",
+        mode: Mode = "hybrid",
         limit: int = 10,
         filter: Filter | None = None,
         task: str | None = None,
@@ -58,11 +58,11 @@ class Retriever:
         """Find what answers a question, best first.
 
         The words of the question are matched with page text, subtitles and captions (`bm25`), its vector with the
-        items' own (`dense`); `fused` joins both rankings. A question of pixels alone has no word side.
+        items' own (`dense`); `hybrid` joins both rankings. A question of pixels alone has no word side.
 
         Args:
             query: A question; a string is always words, never a path or an address.
-            mode: fused, dense or bm25.
+            mode: hybrid, dense or bm25.
             limit: At most so many hits.
             filter: Which items may be found. Where it lets one kind pass, the question is asked as to that kind.
             task: An MMEB-V2 task whose query instruction to use.
@@ -110,15 +110,15 @@ class Retriever:
         )
 
 
-def pictures(
+def images_of(
     hit: Hit, reader: MediaReader, *, max_pixels: int | None = None, frames: int | None = None
 ) -> tuple[PILImage, ...]:
-    """The pixels of a hit, read again from its source: a page, a picture, or the frames of a clip.
+    """The pixels of a hit, read again from its source: a page, an image, or the frames of a clip.
 
     Args:
         hit: What a search found.
         reader: Opens the source, in its own process and under its limits.
-        max_pixels: Budget of each picture; None takes the reader's own.
+        max_pixels: Budget of each image; None takes the reader's own.
         frames: How many of a clip; None takes the reader's own.
 
     Raises:
@@ -140,7 +140,7 @@ def search(
     collection: Collection,
     encoder: Encoder | None = None,
     *,
-    mode: Mode = "fused",
+    mode: Mode = "hybrid",
     limit: int = 10,
     filter: Filter | None = None,
     thumbnails: Thumbnails | None = None,

@@ -1,4 +1,4 @@
-"""Small pictures of what was indexed, kept by content beside the collection.
+"""Small images of what was indexed, kept by content beside the collection.
 
 The name of a thumbnail is the hash of what it shows, so the same page in two files is kept once, a changed page gets
 another one, and nothing points at the folder: it can be moved or deleted, and what is missing is simply not shown.
@@ -28,7 +28,7 @@ class Thumbnails:
 
     def path(self, content_hash: str) -> Path:
         """Where the thumbnail of that content stands, whether or not it is there."""
-        # 128 bits are plenty to tell pictures apart, and a path of half the length fits a line
+        # 128 bits are plenty to tell images apart, and a path of half the length fits a line
         return self.folder / content_hash[:2] / f"{content_hash[:32]}.jpg"
 
     def find(self, content_hash: str) -> str | None:
@@ -40,22 +40,22 @@ class Thumbnails:
         """Write the thumbnail of an item that has pixels, unless it is there already. A clip shows its middle."""
         match item:
             case Clip():
-                picture = item.frames[len(item.frames) // 2]
+                image = item.frames[len(item.frames) // 2]
             case Page() | Image():
-                picture = item.image
+                image = item.image
             case _:
                 return
-        self.keep_picture(item.content_hash, picture)
+        self.keep_image(item.content_hash, image)
 
-    def keep_picture(self, content_hash: str, picture: PILImage) -> None:
+    def keep_image(self, content_hash: str, image: PILImage) -> None:
         """Write one thumbnail, whole or not at all."""
         path = self.path(content_hash)
         if path.is_file():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        small = picture.convert("RGB")
+        small = image.convert("RGB")
         small.thumbnail((MAX_SIDE, MAX_SIDE))
-        # a rename is atomic: a reader never sees half a picture, and a killed run leaves none behind under this name
+        # a rename is atomic: a reader never sees half an image, and a killed run leaves none behind under this name
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:

@@ -25,7 +25,7 @@ def question(words: object) -> str:
 
     Raises:
         EmptyInput: There are none.
-        InvalidInput: It is no string, or the whole of it is a path to a picture, video or PDF, or an address: whoever
+        InvalidInput: It is no string, or the whole of it is a path to an image, video or PDF, or an address: whoever
             asks so means the file, and would get an answer to its letters.
     """
     if not isinstance(words, str):
@@ -36,7 +36,7 @@ def question(words: object) -> str:
     if any(pattern.fullmatch(stripped) for pattern in (_FILE, _ROOTED, _ADDRESS)):
         raise InvalidInput(
             f"the question {stripped[:200]!r} is a path or an address; a string is searched as words and never opened. "
-            "Ask with the picture or video itself (image= or clip=), find a file by its name with a filter on its "
+            "Ask with the image or video itself (image= or clip=), find a file by its name with a filter on its "
             "source, or write a sentence around the name to search for these letters"
         )
     return words

@@ -9,7 +9,7 @@ Every entry of a manual's outline that names one section, and no other of the sp
 begins on has grade 2, the pages it goes on over grade 1. Splits are by package (debian_manuals.tsv), so what was
 learned from one manual cannot be measured on another chapter of it.
 
-Prints metrics with their intervals for each way of searching, and writes a report that shows the failures as pictures.
+Prints metrics with their intervals for each way of searching, and writes a report that shows the failures as images.
 Read them knowing that a heading's words stand on its page: the word side (bm25) has an advantage by construction, and
 is the bar to reach rather than a rival to beat. The manuals' licences are free; they are fetched, not shipped.
 """

@@ -1,7 +1,7 @@
 """A small Qwen2-VL with random weights, to try a recipe on a CPU: 0.5 M parameters, vision 1 x 64, language 2 x 128.
 
 Random weights know no word and no letter, so scores begin near chance; what rises above them was learnt. Each matrix
-has a standard deviation of 1 / sqrt(inputs), so that what is in a picture reaches the last token (with the usual 0.02,
+has a standard deviation of 1 / sqrt(inputs), so that what is in an image reaches the last token (with the usual 0.02,
 every input gets the same vector in so small a model).
 
     python finetune/recipes/small_base.py tests/data/conformance/tiny/base runs/small_base    # tokenizer from, model to

@@ -47,7 +47,7 @@ class Method(str, Enum):
     crops = "crops"
 
 
-MAX_PIXELS = Annotated[int | None, typer.Option(help="Budget of one page, picture or frame; as the model is served.")]
+MAX_PIXELS = Annotated[int | None, typer.Option(help="Budget of one page, image or frame; as the model is served.")]
 DEVICE = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps or cpu; the best there is.")]
 DTYPE = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; what suits the device.")]
 
@@ -128,16 +128,16 @@ def pairs_command(
 
         with MediaReader() as reader:
             found = passages_of_files(
-                sources, reader, with_pictures="crops" in methods, pages_per_document=pages_per_document
+                sources, reader, with_images="crops" in methods, pages_per_document=pages_per_document
             )
-            for passage in found:  # pictures are cut at once and let go: a thousand pages would fill the memory
-                if passage.picture is not None:
+            for passage in found:  # images are cut at once and let go: a thousand pages would fill the memory
+                if passage.image is not None:
                     cut_outs += make_pairs.pairs_from_crops([passage], out / "crops", per_page=per_page, seed=seed)
                 passages.append(Passage(content=passage.content, text=passage.text, title=passage.title,
                                         document=passage.document))  # fmt: skip
     elif collection:
         if "crops" in methods:
-            raise InvalidInput("a collection keeps no pictures to cut from; give the files for --method crops")
+            raise InvalidInput("a collection keeps no images to cut from; give the files for --method crops")
         from vlm2vec_rag.collection import open_collection
 
         with open_collection(collection, create=False) as opened:
@@ -276,8 +276,8 @@ def main() -> None:
 def _encoder(
     model: str | Path | None, adapter: Path | None, max_pixels: int | None, device: str | None, dtype: str | None
 ) -> Encoder:
-    from vlm2vec_rag.encoder.load import MAX_PIXELS as WHOLE
     from vlm2vec_rag.encoder.load import load_encoder
+    from vlm2vec_rag.pixels import MAX_PIXELS as WHOLE
 
     return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels or WHOLE)
 

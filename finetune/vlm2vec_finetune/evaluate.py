@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vlm2vec_rag.encoder.base import Visual
 
 Encode: TypeAlias = Callable[[Sequence[tuple[str, Content]]], Vectors]
-BLOCK = 32  # inputs whose pictures are open at once
+BLOCK = 32  # inputs whose images are open at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def encode_with(
     progress: Callable[[int], None] | None = None,
     bad: list[str] | None = None,
 ) -> Encode:
-    """How prompts with contents become vectors of an encoder, a few pictures at a time.
+    """How prompts with contents become vectors of an encoder, a few images at a time.
 
     Args:
         encoder: As it is served.

@@ -12,7 +12,7 @@ from vlm2vec_finetune.checkpoints import TRAINING, save_full
 from vlm2vec_finetune.evaluate import Comparison
 from vlm2vec_finetune.scoring import HEADLINE, METRICS
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS, adapter_digest, merge_adapter
-from vlm2vec_rag.encoder.checkpoint import find_checkpoint, load_base
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import find_checkpoint, load_base
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
 
 CARD, EVALUATION = "README.md", "evaluation.json"

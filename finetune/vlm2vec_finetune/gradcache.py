@@ -23,7 +23,7 @@ from vlm2vec_finetune.inputs import Prepared
 from vlm2vec_finetune.lora import Keys
 from vlm2vec_finetune.spool import Place, Spool
 from vlm2vec_rag.encoder.device import is_out_of_memory
-from vlm2vec_rag.encoder.forward import Batch, collate, last_states, visual_states
+from vlm2vec_rag.encoder.qwen2vl.forward import Batch, collate, last_states, visual_states
 from vlm2vec_rag.errors import VlmRagError
 
 if TYPE_CHECKING:

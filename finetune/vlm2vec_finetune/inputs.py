@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from vlm2vec_finetune.pairs import Content, Pair
 from vlm2vec_rag import prompts
-from vlm2vec_rag.encoder.patches import PatchSettings, cut, plan
+from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder.base import Visual
-    from vlm2vec_rag.encoder.tokens import PromptTokens
+    from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
 
 Opener = Callable[[Content], "Visual"]
 _A = TypeVar("_A")

@@ -1,6 +1,6 @@
-"""Questions for one's own pages without any model: headings, captions, distinctive sentences, cut-outs of the picture.
+"""Questions for one's own pages without any model: headings, captions, distinctive sentences, cut-outs of the image.
 
-What is asked is what stands on the page; the model learns to find it in the picture of the page. A question that fits
+What is asked is what stands on the page; the model learns to find it in the image of the page. A question that fits
 more than one page is dropped. Questions that a language model writes are in `ask_model.py`.
 """
 
@@ -132,12 +132,12 @@ def pairs_from_text(passages: Sequence[Passage], methods: Iterable[str], *, per_
 
 
 def pairs_from_crops(passages: Iterable[Passage], folder: Path, *, per_page: int = 2, seed: int = 0) -> list[Pair]:
-    """Cut-outs of each picture as questions: find the page that a screenshot is from.
+    """Cut-outs of each image as questions: find the page that a screenshot is from.
 
     A cut-out has half the width and a third of the height, where there is something to see.
 
     Args:
-        passages: With their pictures.
+        passages: With their images.
         folder: Where the cut-outs are written.
         per_page: How many of each.
         seed: Start of the random places.
@@ -145,13 +145,13 @@ def pairs_from_crops(passages: Iterable[Passage], folder: Path, *, per_page: int
     folder.mkdir(parents=True, exist_ok=True)
     pairs: list[Pair] = []
     for passage in passages:
-        if passage.picture is None:
+        if passage.image is None:
             continue
         name = hashlib.sha256(passage.content.place.encode()).hexdigest()[:16]
         chance = random.Random(f"{seed} {name}")
-        for number, box in enumerate(_boxes(passage.picture, chance, per_page)):
+        for number, box in enumerate(_boxes(passage.image, chance, per_page)):
             path = folder / f"{name}-{number}.png"
-            passage.picture.crop(box).save(path)
+            passage.image.crop(box).save(path)
             pairs.append(_pair(passage, Content(image=str(path.resolve()))))
     return pairs
 
@@ -213,17 +213,17 @@ def _words(text: str) -> list[str]:
     return [word.lower() for word in WORD.findall(text)]
 
 
-def _boxes(picture: PILImage, chance: random.Random, count: int) -> list[tuple[int, int, int, int]]:
+def _boxes(image: PILImage, chance: random.Random, count: int) -> list[tuple[int, int, int, int]]:
     """(left, top, right, bottom) of cut-outs with something on them, in px."""
     from PIL import ImageStat
 
-    grey = picture.convert("L")
-    width, height = max(28, picture.width // 2), max(28, picture.height // 3)
+    grey = image.convert("L")
+    width, height = max(28, image.width // 2), max(28, image.height // 3)
     found: list[tuple[int, int, int, int]] = []
     for _ in range(10 * count):
-        left = chance.randint(0, max(0, picture.width - width))
-        top = chance.randint(0, max(0, picture.height - height))
-        box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
+        left = chance.randint(0, max(0, image.width - width))
+        top = chance.randint(0, max(0, image.height - height))
+        box = (left, top, min(left + width, image.width), min(top + height, image.height))
         # blank paper has a deviation of nothing; a few lines of print already have 20 of 255
         if ImageStat.Stat(grey.crop(box)).stddev[0] > 20:
             found.append(box)

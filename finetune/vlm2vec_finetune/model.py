@@ -15,8 +15,8 @@ from vlm2vec_finetune.inputs import Inputs, Opener
 from vlm2vec_finetune.lora import Keys, add_adapter, load_adapter_tensors
 from vlm2vec_finetune.vision_cache import VisionCache
 from vlm2vec_rag.encoder.adapter import WEIGHTS
-from vlm2vec_rag.encoder.checkpoint import Checkpoint, find_checkpoint, load_base
-from vlm2vec_rag.encoder.tokens import PromptTokens
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint, find_checkpoint, load_base
+from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
 
 if TYPE_CHECKING:
     from transformers import Qwen2VLModel

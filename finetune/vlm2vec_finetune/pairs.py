@@ -24,16 +24,16 @@ from vlm2vec_rag.prompts import Visual
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """One side of a pair: words, or where a picture, page or clip is. Words beside pixels are read with them."""
+    """One side of a pair: words, or where an image, page or clip is. Words beside pixels are read with them."""
 
     text: str = ""
-    image: str = ""  # path of a picture
+    image: str = ""  # path of an image
     pdf: str = ""  # path of a document
     page: int = 0  # of the document, from 1
     video: str = ""  # path of a video
     start_s: float = 0.0
     end_s: float | None = None  # None is the end of the video
-    frames: tuple[str, ...] = ()  # paths of the frames of a clip that is kept as pictures
+    frames: tuple[str, ...] = ()  # paths of the frames of a clip that is kept as images
     prompt: str = ""  # the complete prompt as the model reads it; empty to make the one that serving makes
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Pages, clips and pictures of one's own with their words: what pairs are made from.
+"""Pages, clips and images of one's own with their words: what pairs are made from.
 
 They come from files through the reader, or from an indexed collection, which kept the words and needs no file opened.
 """
@@ -32,18 +32,18 @@ class Passage:
     text: str
     title: str = ""  # the heading it stands under
     document: str = ""
-    picture: PILImage | None = None
+    image: PILImage | None = None
 
 
 def passages_of_files(
-    sources: Sequence[Path], reader: MediaReader, *, with_pictures: bool = False, pages_per_document: int | None = None
+    sources: Sequence[Path], reader: MediaReader, *, with_images: bool = False, pages_per_document: int | None = None
 ) -> Iterator[Passage]:
-    """The pages, clips, pictures and texts of files and folders; a file that cannot be read is said and passed over.
+    """The pages, clips, images and texts of files and folders; a file that cannot be read is said and passed over.
 
     Args:
         sources: Files and folders.
         reader: Opens them.
-        with_pictures: Keep each page's picture, which cut-outs need: a few MB a page.
+        with_images: Keep each page's image, which cut-outs need: a few MB a page.
         pages_per_document: Of a longer PDF only so many, spread evenly, so that one manual does not outweigh the rest.
     """
     from vlm2vec_rag.media import find_media
@@ -51,7 +51,7 @@ def passages_of_files(
     for path in find_media(sources):
         try:
             for item in _items(path, reader, pages_per_document):
-                yield _passage(item, str(Path(path).resolve()), with_pictures)
+                yield _passage(item, str(Path(path).resolve()), with_images)
         except MediaError as error:
             logger.warning("%s", error)
 
@@ -86,16 +86,16 @@ def content_of(payload: Payload) -> Content:
             return Content(text=payload.text)
 
 
-def _passage(item: Item, source: str, with_picture: bool) -> Passage:
+def _passage(item: Item, source: str, with_image: bool) -> Passage:
     content: Content
-    picture = None
+    image = None
     match item:
         case Page():
-            content, picture = Content(pdf=source, page=item.page), item.image
+            content, image = Content(pdf=source, page=item.page), item.image
         case Image():
-            content, picture = Content(image=source), item.image
+            content, image = Content(image=source), item.image
         case Clip():
-            content, picture = Content(video=source, start_s=item.start_s, end_s=item.end_s), item.frames[0]
+            content, image = Content(video=source, start_s=item.start_s, end_s=item.end_s), item.frames[0]
         case Text():
             content = Content(text=item.text)
     return Passage(
@@ -103,5 +103,5 @@ def _passage(item: Item, source: str, with_picture: bool) -> Passage:
         text=item.text,
         title=item.title,
         document=source,
-        picture=picture if with_picture else None,
+        image=image if with_image else None,
     )

@@ -1,4 +1,4 @@
-"""How a run goes, for people: a bar on the terminal, curves in TensorBoard, a picture of the loss at the end."""
+"""How a run goes, for people: a bar on the terminal, curves in TensorBoard, an image of the loss at the end."""
 
 from __future__ import annotations
 

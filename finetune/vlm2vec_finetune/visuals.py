@@ -1,4 +1,4 @@
-"""Open what a pair shows: a picture, a page or a clip, through the same isolated reader that indexing uses."""
+"""Open what a pair shows: an image, a page or a clip, through the same isolated reader that indexing uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Visuals:
         self._idle: queue.SimpleQueue[MediaReader] = queue.SimpleQueue()
 
     def __call__(self, content: Content) -> Visual:
-        """The picture, or the frames of a clip.
+        """The image, or the frames of a clip.
 
         Raises:
             MediaError: The file is missing or broken.

@@ -1,4 +1,4 @@
-"""The half of the vector store that adds: documents, texts, pictures and videos, each also awaited."""
+"""The half of the vector store that adds: documents, texts, images and videos, each also awaited."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AddingStore(VectorStore):
     def add_documents(self, documents: Iterable[Document], *, ids: Ids = None, **kwargs: Any) -> list[str]:
         """Add documents, or replace those with the same ids.
 
-        Documents of pages, pictures and clips, as `MediaLoader` gives them, are embedded by what they show: their
+        Documents of pages, images and clips, as `MediaLoader` gives them, are embedded by what they show: their
         files are read again. All others are texts. Equal content that is here already is not encoded again.
         Metadata that names a file has it opened, so take documents of files from nobody you would not let open files.
 
@@ -80,20 +80,20 @@ class AddingStore(VectorStore):
     def add_images(
         self, uris: Uris, metadatas: Metadatas = None, ids: Ids = None, *, captions: Sequence[str] | None = None
     ) -> list[str]:
-        """Add picture files.
+        """Add image files.
 
         Args:
             uris: Paths or `file://` addresses.
-            metadatas: One for each picture.
-            ids: One for each picture; without them, those under which the command line knows the same pictures.
-            captions: Words for each picture, found by the word side of a search.
+            metadatas: One for each image.
+            ids: One for each image; without them, those under which the command line knows the same images.
+            captions: Words for each image, found by the word side of a search.
 
         Returns:
-            The ids, one for each picture.
+            The ids, one for each image.
 
         Raises:
             MediaError: A file is missing or broken; the message names it.
-            InvalidInput: A file is no picture.
+            InvalidInput: A file is no image.
         """
         return self._write(_images(uris, metadatas, ids, captions))
 
@@ -200,9 +200,9 @@ def _documents(documents: Iterable[Document], ids: Ids) -> Maker:
 
 def _images(uris: Uris, metadatas: Metadatas, ids: Ids, captions: Sequence[str] | None) -> Maker:
     given = _several(uris)
-    each_metadata = one_each("metadatas", metadatas, len(given), "pictures", {})
-    each_id = one_each("ids", ids, len(given), "pictures", None)
-    each_caption = one_each("captions", captions, len(given), "pictures", "")
+    each_metadata = one_each("metadatas", metadatas, len(given), "images", {})
+    each_id = one_each("ids", ids, len(given), "images", None)
+    each_caption = one_each("captions", captions, len(given), "images", "")
     return lambda reader: reader.images(given, each_metadata, each_id, each_caption)
 
 

@@ -1,4 +1,4 @@
-"""`VLM2VecEmbeddings`: texts, pictures, videos and questions to vectors, as a LangChain component."""
+"""`VLM2VecEmbeddings`: texts, images, videos and questions to vectors, as a LangChain component."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from langchain_vlm2vec.tracing import traced
 from vlm2vec_rag.encoder import Encoder
-from vlm2vec_rag.encoder.load import FRAMES
+from vlm2vec_rag.encoder.names import FRAMES
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query
 from vlm2vec_rag.pixels import MAX_PIXELS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class VLM2VecEmbeddings(BaseModel, Embeddings):
-    """Embeds text, pictures and videos into one space.
+    """Embeds text, images and videos into one space.
 
     The model is loaded at the first use, and shared by all instances in this process that ask for the same one.
     Instances can be pickled; a copy loads the model where it is used. Safe to use from several threads.
@@ -43,7 +43,7 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
     device: str | None = Field(default=None, description="cuda, cuda:1, mps or cpu; None takes the best there is.")
     dtype: str | None = Field(default=None, description="float32, bfloat16 or float16; None suits the device.")
     revision: str | None = Field(default=None, description="Branch, tag or commit of the model on the hub.")
-    max_pixels: int = Field(default=MAX_PIXELS, description="Budget of one picture or frame.")
+    max_pixels: int = Field(default=MAX_PIXELS, description="Budget of one image or frame.")
     frames: int = Field(default=FRAMES, description="Frames of a clip.")
     batch_tokens: int | None = Field(default=None, description="Tokens of one forward pass; None suits the device.")
     target: Kind | None = Field(default=None, description="The one kind that questions look for; None for any.")
@@ -120,16 +120,16 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
         vector: list[float] = self.encode_query(Query(text=question(text))).tolist()
         return vector
 
-    # pictures and videos
+    # images and videos
 
     def embed_image(self, uris: Sequence[str | Path]) -> list[list[float]]:
-        """Embed picture files as what is searched: each (D,), unit length.
+        """Embed image files as what is searched: each (D,), unit length.
 
         Args:
             uris: Paths or `file://` addresses. They are opened in a separate process, under limits.
 
         Raises:
-            MediaError: A file is missing, broken, or no picture; the message names it.
+            MediaError: A file is missing, broken, or no image; the message names it.
         """
         return self._embed_files("embed_image", uris, lambda reader, path: reader.image(path))
 
@@ -161,7 +161,7 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
         return self._run("embed_items", {"items": names}, lambda encoder: encoder.encode_items(items), callbacks)
 
     def encode_query(self, query: Query, *, target: Kind | None = None, callbacks: Callbacks = None) -> Vectors:
-        """(D,) float32, unit length: a question of words, a picture, a clip, or words about one."""
+        """(D,) float32, unit length: a question of words, an image, a clip, or words about one."""
         shown = {"image": query.image is not None, "frames": len(query.frames)}
         inputs = {"query": query.text, **{name: value for name, value in shown.items() if value}}
         target = target or self.target

@@ -1,6 +1,6 @@
 """Items and questions to vectors, with VLM2Vec or with any other LangChain embeddings.
 
-Other embeddings know texts only; a picture or a clip given to them is refused.
+Other embeddings know texts only; an image or a clip given to them is refused.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _texts(embedding: Embeddings, items: Sequence[Item]) -> list[str]:
 def _words(embedding: Embeddings, query: Query) -> str:
     if query.image is not None or query.frames:
         raise InvalidInput(
-            f"{type(embedding).__name__} embeds texts only and cannot see the picture or clip of this question; "
+            f"{type(embedding).__name__} embeds texts only and cannot see the image or clip of this question; "
             "open the store with VLM2VecEmbeddings"
         )
     return query.text

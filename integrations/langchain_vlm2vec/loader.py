@@ -1,4 +1,4 @@
-"""Files and folders to LangChain documents: one for each page, picture, clip or passage.
+"""Files and folders to LangChain documents: one for each page, image, clip or passage.
 
 A document holds the item's text and says where it is. Its pixels stay in the file: `VLM2VecVectorStore.add_documents`
 reads them from there, and so does `documents_to_content_blocks` when a chat model is to see them.
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class MediaLoader(BaseLoader):
-    """Loads PDFs, pictures, videos and text files, and folders of them.
+    """Loads PDFs, images, videos and text files, and folders of them.
 
     >>> MediaLoader("./media").load()[0].metadata
     {'source': '/home/me/media/report.pdf', 'kind': 'page', 'place': '/home/me/media/report.pdf#page=1', 'page': 1, ...}

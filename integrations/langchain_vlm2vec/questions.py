@@ -1,4 +1,4 @@
-"""Questions of words, pictures and videos, from what LangChain users pass."""
+"""Questions of words, images and videos, from what LangChain users pass."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
     from vlm2vec_rag.media import MediaReader
 
-Picture: TypeAlias = "str | os.PathLike[str] | PILImage"
-"""A path, a `file://` address, or a picture in memory."""
+ImageInput: TypeAlias = "str | os.PathLike[str] | PILImage"
+"""A path, a `file://` address, or an image in memory."""
 
 Video: TypeAlias = "str | os.PathLike[str] | Sequence[PILImage]"
 """A path, a `file://` address, or the frames of a clip."""
 
 
 def build_query(
-    text: str, image: Picture | None, clip: Video | None, media: Callable[[], AbstractContextManager[MediaReader]]
+    text: str, image: ImageInput | None, clip: Video | None, media: Callable[[], AbstractContextManager[MediaReader]]
 ) -> Query:
-    """The question; a file that was named as a picture or video, and only such a file, is opened with `media`.
+    """The question; a file that was named as an image or video, and only such a file, is opened with `media`.
 
     Raises:
         EmptyInput: There are neither words nor pixels.
-        InvalidInput: The words are a path, or both a picture and a video are given.
-        MediaError: The picture or video cannot be read; the message names it.
+        InvalidInput: The words are a path, or both an image and a video are given.
+        MediaError: The image or video cannot be read; the message names it.
     """
     if image is not None and clip is not None:
         raise InvalidInput("the question shows an image and a clip; the model takes one of them")

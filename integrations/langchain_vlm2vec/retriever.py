@@ -11,16 +11,16 @@ from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import ConfigDict, Field
 
 from langchain_vlm2vec.filters import Wanted
-from langchain_vlm2vec.questions import Picture, Video
+from langchain_vlm2vec.questions import ImageInput, Video
 from langchain_vlm2vec.searching import document_of
 from langchain_vlm2vec.vectorstore import VLM2VecVectorStore
 from vlm2vec_rag.collection import Found
 
-Mode: TypeAlias = Literal["fused", "dense", "bm25"]
+Mode: TypeAlias = Literal["hybrid", "dense", "bm25"]
 
 
 class VLM2VecRetriever(BaseRetriever):
-    """Finds pages, pictures, clips and texts in a vector store.
+    """Finds pages, images, clips and texts in a vector store.
 
     Each document's metadata says where it is (`source`, `place`), what it is (`kind`), and how well it matched:
     `score`, and `dense_score` and `bm25_score` where that side of the search found it. Callbacks see the retrieval,
@@ -36,7 +36,7 @@ class VLM2VecRetriever(BaseRetriever):
     vectorstore: VLM2VecVectorStore
     k: int = Field(default=4, ge=1, description="At most so many documents.")
     filter: Any = Field(default=None, description="A Filter, a qdrant_client Filter, or a dict of metadata.")
-    mode: Mode | None = Field(default=None, description="fused, dense or bm25; None takes the store's own.")
+    mode: Mode | None = Field(default=None, description="hybrid, dense or bm25; None takes the store's own.")
 
     def _get_relevant_documents(
         self,
@@ -46,7 +46,7 @@ class VLM2VecRetriever(BaseRetriever):
         k: int | None = None,
         filter: Wanted = None,
         mode: Mode | None = None,
-        image: Picture | None = None,
+        image: ImageInput | None = None,
         clip: Video | None = None,
     ) -> list[Document]:
         asked = self._asked(k, filter, mode, image, clip)
@@ -60,7 +60,7 @@ class VLM2VecRetriever(BaseRetriever):
         k: int | None = None,
         filter: Wanted = None,
         mode: Mode | None = None,
-        image: Picture | None = None,
+        image: ImageInput | None = None,
         clip: Video | None = None,
     ) -> list[Document]:
         asked = self._asked(k, filter, mode, image, clip)
@@ -68,7 +68,7 @@ class VLM2VecRetriever(BaseRetriever):
         return [_hit(each) for each in found]
 
     def _asked(
-        self, k: int | None, filter: Wanted, mode: Mode | None, image: Picture | None, clip: Video | None
+        self, k: int | None, filter: Wanted, mode: Mode | None, image: ImageInput | None, clip: Video | None
     ) -> dict[str, Any]:
         return {
             "k": self.k if k is None else k,

@@ -1,4 +1,4 @@
-"""The half of the vector store that finds: by words, by vector, by picture, by video, and with diversity."""
+"""The half of the vector store that finds: by words, by vector, by image, by video, and with diversity."""
 
 # ruff: noqa: A002  `filter` is what every retrieval library calls it
 from __future__ import annotations
@@ -18,7 +18,7 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_vlm2vec import encoding, filters
 from langchain_vlm2vec.embeddings import VLM2VecEmbeddings
 from langchain_vlm2vec.filters import Wanted
-from langchain_vlm2vec.questions import Picture, Video, build_query
+from langchain_vlm2vec.questions import ImageInput, Video, build_query
 from vlm2vec_rag.collection import Found, Payload, Point
 from vlm2vec_rag.documents import metadata_of
 from vlm2vec_rag.errors import InvalidInput
@@ -37,7 +37,7 @@ class SearchingStore(VectorStore):
     """Finds in a collection.
 
     `k` is how many at most; `filter` a `vlm2vec_rag` Filter, a `qdrant_client` Filter or a dict of metadata; `mode`
-    fused, dense or bm25, the store's own unless given. A question is always words: no path in it is opened.
+    hybrid, dense or bm25, the store's own unless given. A question is always words: no path in it is opened.
     """
 
     collection: Collection
@@ -94,23 +94,23 @@ class SearchingStore(VectorStore):
         return _documents(await self._asearch(embedding, "", "dense", k, filter))
 
     def similarity_search_by_image(
-        self, image: Picture, k: int = 4, filter: Wanted = None, *, text: str = ""
+        self, image: ImageInput, k: int = 4, filter: Wanted = None, *, text: str = ""
     ) -> list[Document]:
-        """What looks like a picture, or answers words about one.
+        """What looks like an image, or answers words about one.
 
         Args:
             image: A path, a `file://` address or a PIL image.
             k: At most so many.
             filter: Which may be found.
-            text: Words about the picture: `the same, at night`.
+            text: Words about the image: `the same, at night`.
 
         Raises:
-            MediaError: The picture cannot be read; the message names it.
+            MediaError: The image cannot be read; the message names it.
         """
         return _documents(self.find(text, image=image, k=k, filter=filter))
 
     async def asimilarity_search_by_image(
-        self, image: Picture, k: int = 4, filter: Wanted = None, *, text: str = ""
+        self, image: ImageInput, k: int = 4, filter: Wanted = None, *, text: str = ""
     ) -> list[Document]:
         """`similarity_search_by_image`, awaited."""
         return _documents(await self.afind(text, image=image, k=k, filter=filter))
@@ -213,14 +213,14 @@ class SearchingStore(VectorStore):
         self,
         text: str = "",
         *,
-        image: Picture | None = None,
+        image: ImageInput | None = None,
         clip: Video | None = None,
         k: int = 4,
         filter: Wanted = None,
         mode: Mode | None = None,
         callbacks: Callbacks = None,
     ) -> list[Found]:
-        """The points that answer a question of words, a picture, a clip, or words about one; best first."""
+        """The points that answer a question of words, an image, a clip, or words about one; best first."""
         query = self._query(text, image, clip)
         chosen = mode or self.mode
         vector = self._vector(query, filter, callbacks) if self._asks_vectors(chosen, query) else None
@@ -230,7 +230,7 @@ class SearchingStore(VectorStore):
         self,
         text: str = "",
         *,
-        image: Picture | None = None,
+        image: ImageInput | None = None,
         clip: Video | None = None,
         k: int = 4,
         filter: Wanted = None,
@@ -243,7 +243,7 @@ class SearchingStore(VectorStore):
         vector = await self._avector(query, filter, callbacks) if self._asks_vectors(chosen, query) else None
         return await self._asearch(vector, query.text, chosen, k, filter)
 
-    def _query(self, text: str, image: Picture | None = None, clip: Video | None = None) -> Query:
+    def _query(self, text: str, image: ImageInput | None = None, clip: Video | None = None) -> Query:
         return build_query(text, image, clip, self._question_media)
 
     def _question_media(self) -> AbstractContextManager[MediaReader]:
@@ -257,10 +257,10 @@ class SearchingStore(VectorStore):
 
     def _asks_vectors(self, mode: Mode, query: Query) -> bool:
         if mode == "bm25" and (query.image is not None or query.frames):
-            raise InvalidInput("mode 'bm25' asks by words only, and the question shows a picture or clip")
+            raise InvalidInput("mode 'bm25' asks by words only, and the question shows an image or clip")
         if query.image is not None or query.frames:
             return True
-        return mode == "dense" or (mode == "fused" and self._embedding is not None and self.collection.dim > 0)
+        return mode == "dense" or (mode == "hybrid" and self._embedding is not None and self.collection.dim > 0)
 
     def _embeddings_for(self, query: Query) -> Embeddings:
         if self._embedding is None:

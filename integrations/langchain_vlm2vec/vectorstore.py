@@ -1,4 +1,4 @@
-"""`VLM2VecVectorStore`: a collection as a LangChain vector store, for texts, pictures, pages and clips.
+"""`VLM2VecVectorStore`: a collection as a LangChain vector store, for texts, images, pages and clips.
 
 It writes the same points as the command line, the web app and LlamaIndex: what one of them indexed, all find.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class VLM2VecVectorStore(AddingStore, SearchingStore):
     """A LangChain vector store on Qdrant: embedded in a folder, in memory, or on a server.
 
-    Scores: `fused`, the default where a question has words, joins the ranking of the vectors with that of the words;
+    Scores: `hybrid`, the default where a question has words, joins the ranking of the vectors with that of the words;
     its score is the sum of 1 / (60 + rank), at most 2/61, and only orders. `dense` scores are cosine similarities,
     `bm25` scores are BM25. Relevance scores in [0, 1] are (1 + cosine) / 2, whatever the mode.
 
@@ -53,7 +53,7 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         collection: Collection,
         embedding: Embeddings | None = None,
         *,
-        mode: Mode = "fused",
+        mode: Mode = "hybrid",
         limits: MediaLimits | None = None,
         thumbnails: Thumbnails | None = None,
     ) -> None:
@@ -63,9 +63,9 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
             collection: From `open_collection`.
             embedding: What the collection was built with: `VLM2VecEmbeddings`, or any embeddings if it holds texts
                 only. None searches by words only.
-            mode: How questions are answered unless they say so: fused, dense or bm25.
+            mode: How questions are answered unless they say so: hybrid, dense or bm25.
             limits: What a file may cost before it is refused.
-            thumbnails: Where to keep small pictures of what is added, if anywhere.
+            thumbnails: Where to keep small images of what is added, if anywhere.
 
         Raises:
             FingerprintMismatch: The embeddings are not those the collection was built with.
@@ -98,7 +98,7 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         *,
         name: str = "default",
         create: bool = True,
-        mode: Mode = "fused",
+        mode: Mode = "hybrid",
         limits: MediaLimits | None = None,
         thumbnails: Thumbnails | None = None,
         **place: Any,
@@ -112,7 +112,7 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
             create: Make the collection when it is not there.
             mode: As for the store itself, as are `limits` and `thumbnails`.
             limits: What a file may cost before it is refused.
-            thumbnails: Where to keep small pictures of what is added, if anywhere.
+            thumbnails: Where to keep small images of what is added, if anywhere.
             place: More for `vlm2vec_rag.collection.open_collection`: `api_key`, `language`, `cluster` and the like.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Documents, pictures and videos to the points that a store writes: read, encoded where new, and described."""
+"""Documents, images and videos to the points that a store writes: read, encoded where new, and described."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class EntryReader:
         ids: Iterable[str | None],
         captions: Iterable[str],
     ) -> Iterator[Entry]:
-        """Picture files, each with a caption or none."""
+        """Image files, each with a caption or none."""
         for uri, metadata, given, caption in zip(uris, metadatas, ids, captions, strict=True):
             item = self._media.image(path_of(uri))
             item = replace(item, text=caption or item.text, metadata={**item.metadata, **metadata})
@@ -120,7 +120,7 @@ def points_of(batch: Sequence[Entry], vectors: Mapping[str, Any]) -> list[Point]
 
 
 def one_each(name: str, values: Sequence[Any] | None, count: int, of: str, default: Any) -> list[Any]:
-    """A list with a value for each document, picture or video.
+    """A list with a value for each document, image or video.
 
     Raises:
         InvalidInput: There are more values, or fewer.

@@ -43,8 +43,8 @@ def test_a_recipe_becomes_an_adapter_with_curves(
     assert status == 0 and "step 3: loss" in said and "step 2: loss" not in said
     folder = Path(recipe.output_dir)
     assert f"--adapter {folder / 'adapter'}" in said
-    with Image.open(folder / "loss.png") as picture:
-        assert picture.width > 500
+    with Image.open(folder / "loss.png") as image:
+        assert image.width > 500
     assert list((folder / "tensorboard").glob("events.*"))
 
 

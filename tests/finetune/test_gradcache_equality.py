@@ -16,7 +16,7 @@ from vlm2vec_finetune.model import Trainee, load_trainee
 from vlm2vec_finetune.spool import Spool
 
 from vlm2vec_rag import load_encoder
-from vlm2vec_rag.encoder.forward import collate, last_states, visual_states
+from vlm2vec_rag.encoder.qwen2vl.forward import collate, last_states, visual_states
 
 TEXTS = ("red", "a longer text about green houses and trees", "blue moon", "cat and dog")
 SIZES = ((60, 90), (140, 70), (33, 35), (112, 112))
@@ -27,12 +27,12 @@ def noise(width: int, height: int) -> Image.Image:
 
 
 def open_noise(content: Content) -> Image.Image | None:
-    """`140x70` is a picture of that size."""
+    """`140x70` is an image of that size."""
     return noise(*(int(side) for side in content.image.split("x"))) if content.image else None
 
 
 def slots(trainee: Trainee) -> list[Slot]:
-    """Four texts, then the four pictures that answer them."""
+    """Four texts, then the four images that answer them."""
     sides = [(text, Content(text=text)) for text in TEXTS]
     sides += [("<|image_pad|> Understand it.", Content(image=f"{w}x{h}")) for w, h in SIZES]
     return [

@@ -88,16 +88,16 @@ def test_no_document_is_on_both_sides() -> None:
 
 
 def test_cut_outs_show_a_part_of_their_page(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (400, 600), "white")
-    ImageDraw.Draw(picture).rectangle((50, 50, 350, 550), fill="black", outline="red", width=40)
-    passage = Passage(content=Content(pdf="a.pdf", page=1), text="", document="a.pdf", picture=picture)
+    image = Image.new("RGB", (400, 600), "white")
+    ImageDraw.Draw(image).rectangle((50, 50, 350, 550), fill="black", outline="red", width=40)
+    passage = Passage(content=Content(pdf="a.pdf", page=1), text="", document="a.pdf", image=image)
     pairs = pairs_from_crops([passage], tmp_path, per_page=3)
     assert len(pairs) == 3
     for pair in pairs:
         with Image.open(pair.query.image) as cut:
             assert cut.size == (200, 200)
             assert len(cut.getcolors() or []) > 1
-    blank = Passage(content=Content(pdf="b.pdf", page=1), text="", picture=Image.new("RGB", (400, 600), "white"))
+    blank = Passage(content=Content(pdf="b.pdf", page=1), text="", image=Image.new("RGB", (400, 600), "white"))
     assert pairs_from_crops([blank], tmp_path) == []
 
 

@@ -67,8 +67,8 @@ def test_colpali_is_asked_about_a_shown_page(tmp_path: Path) -> None:
     (pair,) = read_pairs(download(public_set("colpali"), tmp_path / "data", mirror=tmp_path / "hub"))
     assert query_prompt(pair) == "<|image_pad|> what colour?"
     assert target_prompt(pair.target) == "green"
-    with Image.open(pair.query.image) as picture:
-        assert picture.getpixel((3, 3)) == (0, 128, 0)
+    with Image.open(pair.query.image) as image:
+        assert image.getpixel((3, 3)) == (0, 128, 0)
 
 
 def test_visrag_shows_its_page_last(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_visrag_shows_its_page_last(tmp_path: Path) -> None:
         == "A numerical data visualization, such as bar charts or line graphs.  <|image_pad|>"
     )
     assert query_prompt(second) == "what else? "
-    assert first.target.image == second.target.image  # the same picture is kept once
+    assert first.target.image == second.target.image  # the same image is kept once
 
 
 def hound(tmp_path: Path) -> Path:

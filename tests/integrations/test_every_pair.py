@@ -18,7 +18,7 @@ from langchain_vlm2vec import MediaLoader, VLM2VecEmbeddings, VLM2VecVectorStore
 from langchain_vlm2vec import VLM2VecRetriever as LangChainRetriever
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNodeParser
-from llama_index.readers.vlm2vec import MediaReader as LlamaIndexReader
+from llama_index.readers.vlm2vec import VLM2VecReader as LlamaIndexReader
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever as LlamaIndexRetriever
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore as LlamaIndexStore
 
@@ -150,7 +150,7 @@ def read_by_the_web_app(folder: Path, base: Path, model: dict[str, Any], questio
     encoder = shared_encoder(model=str(base), **model)
     with open_collection(folder, fingerprint=encoder.fingerprint, create=False) as collection:
         library = Library(collection, encoder, Thumbnails(folder / "thumbnails"), folder / "uploads")
-        hits = library.search(question, mode="fused", limit=4, filter=None)
+        hits = library.search(question, mode="hybrid", limit=4, filter=None)
         library.close()
     return [told(hit.id, hit.score, asdict(hit), hit.text) for hit in hits]
 

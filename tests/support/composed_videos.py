@@ -1,4 +1,4 @@
-"""A video of known scenes, one after the other: each has a picture of its own that sways."""
+"""A video of known scenes, one after the other: each has an image of its own that sways."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 SWAY_PX = 6
 
 
-def scene_picture(seed: int, height: int = 112, width: int = 168) -> Image.Image:
-    """A picture of coarse coloured blocks, another one for each seed."""
+def scene_image(seed: int, height: int = 112, width: int = 168) -> Image.Image:
+    """An image of coarse coloured blocks, another one for each seed."""
     blocks = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST)
 
@@ -26,10 +26,10 @@ def compose(path: Path, scenes: Sequence[tuple[int, float]], rate: int = 5, *, s
         tone = container.add_stream("aac", rate=44100, layout="mono") if sound else None
         number = 0
         for seed, seconds in scenes:
-            picture = np.asarray(scene_picture(seed))
+            image = np.asarray(scene_image(seed))
             for index in range(round(seconds * rate)):
                 frame = av.VideoFrame.from_ndarray(
-                    np.roll(picture, SWAY_PX * (index // rate % 2), axis=1), format="rgb24"
+                    np.roll(image, SWAY_PX * (index // rate % 2), axis=1), format="rgb24"
                 )
                 frame.pts = number
                 number += 1

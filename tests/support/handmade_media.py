@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def write_media(folder: Path) -> Path:
-    """Write a PDF of two pages, two pictures, a film of three seconds and a note, and give the folder back."""
+    """Write a PDF of two pages, two images, a film of three seconds and a note, and give the folder back."""
     pages = [Sheet(words=[(72, 700, words)]) for words in ("Quarterly revenue", "Emission targets")]
     make_pdf(folder / "report.pdf", pages)
     Image.new("RGB", (120, 80), "red").save(folder / "red.png")

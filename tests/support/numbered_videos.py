@@ -22,15 +22,15 @@ HEIGHT, WIDTH = 96, 16 * COLUMNS
 
 
 def draw(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """(H, W, 3) uint8 picture of a number."""
+    """(H, W, 3) uint8 image of a number."""
     columns = [True, *(bool(number >> bit & 1) for bit in range(BITS)), False]
     row = np.repeat([235 if bright else 20 for bright in columns], width // COLUMNS).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, len(row), 3)))
 
 
-def read(picture: Image.Image) -> int:
-    """The number on a picture of any size; fails where it is not upright or not one number."""
-    grey = np.asarray(picture.convert("L").resize((COLUMNS * 8, 24), Image.Resampling.BOX), dtype=int)
+def read(image: Image.Image) -> int:
+    """The number on an image of any size; fails where it is not upright or not one number."""
+    grey = np.asarray(image.convert("L").resize((COLUMNS * 8, 24), Image.Resampling.BOX), dtype=int)
     centres = grey[4:-4].reshape(16, COLUMNS, 8)[:, :, 2:6]
     levels, spread = centres.mean(axis=(0, 2)), centres.std(axis=(0, 2)).max()
     assert spread < 25, f"not columns: {spread}"
@@ -76,7 +76,7 @@ def make_video(
         codec_options: For the encoder.
         options: For the muxer.
         sound: Add two seconds of silence.
-        cover: Add a cover picture, before the video.
+        cover: Add a cover image, before the video.
         subtitles: (start_s, end_s, words).
         height: Of a frame as drawn.
         width: Of a frame as drawn.
@@ -88,7 +88,7 @@ def make_video(
     with av.open(str(path), "w", format=container, options=options or {}) as output:
         if title:
             output.metadata["title"] = title
-        pictures = _add_cover(output) if cover else []
+        images = _add_cover(output) if cover else []
         stream: Any = output.add_stream(codec, rate=rate, options=codec_options or {})
         stream.height, stream.width, stream.pix_fmt = stored.shape[0], stored.shape[1], pixel_format
         stream.codec_context.time_base = Fraction(1, rate) if times is None else Fraction(1, ticks)
@@ -99,7 +99,7 @@ def make_video(
         captions = _add_captions(output, path.suffix[1:]) if subtitles else None
         audio = output.add_stream("aac", rate=48000) if sound else None
         output.start_encoding()
-        output.mux(pictures)
+        output.mux(images)
         for number in range(frames):
             pixels = np.ascontiguousarray(np.rot90(draw(number, height, width), -turn // 90))
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
@@ -118,12 +118,12 @@ def make_video(
 
 
 def make_sound(path: Path, *, cover: bool = False) -> Path:
-    """Write a file with sound and no video, maybe with a cover picture."""
+    """Write a file with sound and no video, maybe with a cover image."""
     with av.open(str(path), "w") as output:
-        pictures = _add_cover(output) if cover else []
+        images = _add_cover(output) if cover else []
         stream = output.add_stream("aac", rate=48000)
         output.start_encoding()
-        output.mux(pictures)
+        output.mux(images)
         _add_silence(output, stream)
     return path
 
@@ -139,7 +139,7 @@ def _turn(path: Path, turn: int) -> None:
 
 
 def _add_cover(output: Any) -> list[Any]:
-    """The packets of a cover picture, to be written once all streams are there."""
+    """The packets of a cover image, to be written once all streams are there."""
     from av.stream import Disposition
 
     stream = output.add_stream("mjpeg", rate=1)

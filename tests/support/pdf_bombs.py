@@ -42,10 +42,10 @@ def long_content(path: Path, megabytes: int = 60) -> Path:
 
 
 def giant_image(path: Path, side: int = 10_000) -> Path:
-    """A page with a picture of `side` x `side` RGB pixels: 300 MB when decoded, 0.3 MB in the file."""
+    """A page with an image of `side` x `side` RGB pixels: 300 MB when decoded, 0.3 MB in the file."""
     pdf = Pdf()
     root, tree = pdf.add(), pdf.add()
-    picture = pdf.stream(
+    image = pdf.stream(
         bytes(3 * side * side),
         b"/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceRGB /BitsPerComponent 8"
         % (side, side),
@@ -54,7 +54,7 @@ def giant_image(path: Path, side: int = 10_000) -> Path:
     content = pdf.stream(b"500 0 0 500 40 40 cm /X Do")
     page = pdf.add(
         b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 595 842] /Contents %d 0 R "
-        b"/Resources << /XObject << /X %d 0 R >> >> >>" % (tree, content, picture)
+        b"/Resources << /XObject << /X %d 0 R >> >> >>" % (tree, content, image)
     )
     pdf.objects[tree - 1] = b"<< /Type /Pages /Kids [%d 0 R] /Count 1 >>" % page
     pdf.objects[root - 1] = b"<< /Type /Catalog /Pages %d 0 R >>" % tree

@@ -18,20 +18,20 @@ from vlm2vec_rag.documents import (
 )
 from vlm2vec_rag.errors import InvalidInput
 
-PICTURE = PILImage.new("RGB", (56, 56), "red")
+IMAGE = PILImage.new("RGB", (56, 56), "red")
 
 
 class Files:
     """Stands for a media reader: what the files hold, by place."""
 
     def page(self, source, page):
-        return Page(image=PICTURE, page=page, source=source, text="from the file", title="Old", label="iv")
+        return Page(image=IMAGE, page=page, source=source, text="from the file", title="Old", label="iv")
 
     def image(self, source):
-        return Image(image=PICTURE, source=source)
+        return Image(image=IMAGE, source=source)
 
     def clip(self, source, start_s, end_s):
-        return Clip(frames=(PICTURE,), times_s=(start_s,), start_s=start_s, end_s=end_s, source=source)
+        return Clip(frames=(IMAGE,), times_s=(start_s,), start_s=start_s, end_s=end_s, source=source)
 
 
 @pytest.mark.parametrize("document_id", ["1", "a/b.txt", "", "é" * 300])
@@ -72,9 +72,9 @@ def test_an_id_that_is_no_string_is_named():
 
 
 ITEMS = [
-    Page(image=PICTURE, page=3, source="/r.pdf", text="words", title="Chapter", label="iii", metadata={"team": "a"}),
-    Image(image=PICTURE, source="/i.png", text="a caption"),
-    Clip(frames=(PICTURE,), times_s=(1.5,), start_s=1.5, end_s=4, source="/v.mp4", text="hello"),
+    Page(image=IMAGE, page=3, source="/r.pdf", text="words", title="Chapter", label="iii", metadata={"team": "a"}),
+    Image(image=IMAGE, source="/i.png", text="a caption"),
+    Clip(frames=(IMAGE,), times_s=(1.5,), start_s=1.5, end_s=4, source="/v.mp4", text="hello"),
     Text(text="a passage", source="/n.md", start_char=40),
 ]
 

@@ -63,7 +63,7 @@ def pdf(path, pages):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A PDF of three pages, a picture, and notes."""
+    """A PDF of three pages, an image, and notes."""
     folder = tmp_path / "files"
     folder.mkdir()
     pdf(folder / "article.pdf", [0, 1, 2])

@@ -32,18 +32,18 @@ def test_importing_is_light_and_changes_nothing():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def picture(color="red", size=(28, 28)):
+def an_image(color="red", size=(28, 28)):
     return PILImage.new("RGB", size, color)
 
 
 def test_fragments_open_at_the_right_spot():
-    page = Page(image=picture(), page=12, source="report.pdf")
-    clip = Clip(frames=(picture(),), times_s=(83.0,), start_s=83, end_s=97.5, source="talk.mp4")
+    page = Page(image=an_image(), page=12, source="report.pdf")
+    clip = Clip(frames=(an_image(),), times_s=(83.0,), start_s=83, end_s=97.5, source="talk.mp4")
     text = Text(text="words", source="notes.md", start_char=10)
     assert place_of(page.source, page.fragment) == "report.pdf#page=12"
     assert place_of(clip.source, clip.fragment) == "talk.mp4#t=83,97.5"
     assert place_of(text.source, text.fragment) == "notes.md#char=10,15"
-    assert place_of("cat.png", Image(image=picture()).fragment) == "cat.png"
+    assert place_of("cat.png", Image(image=an_image()).fragment) == "cat.png"
 
 
 @given(st.floats(0, 1e5))
@@ -54,19 +54,19 @@ def test_a_time_is_written_to_the_millisecond_and_reads_back(time_s):
 
 
 def test_the_content_hash_follows_pixels_and_words_but_not_the_place():
-    page = Page(image=picture(), page=1, text="words", source="a.pdf")
-    assert page.content_hash == Page(image=picture(), page=9, text="words", source="b.pdf").content_hash
+    page = Page(image=an_image(), page=1, text="words", source="a.pdf")
+    assert page.content_hash == Page(image=an_image(), page=9, text="words", source="b.pdf").content_hash
     others = {
-        Page(image=picture("blue"), page=1, text="words").content_hash,
-        Page(image=picture(), page=1, text="other words").content_hash,
-        Page(image=picture(size=(56, 14)), page=1, text="words").content_hash,
-        Image(image=picture(), text="words").content_hash,
+        Page(image=an_image("blue"), page=1, text="words").content_hash,
+        Page(image=an_image(), page=1, text="other words").content_hash,
+        Page(image=an_image(size=(56, 14)), page=1, text="words").content_hash,
+        Image(image=an_image(), text="words").content_hash,
     }
     assert len(others | {page.content_hash}) == 5
 
 
 def test_frames_cannot_be_shuffled_without_another_hash():
-    red, blue = picture(), picture("blue")
+    red, blue = an_image(), an_image("blue")
     forth = Clip(frames=(red, blue), times_s=(0.0, 1.0), start_s=0, end_s=1)
     back = Clip(frames=(blue, red), times_s=(0.0, 1.0), start_s=0, end_s=1)
     assert forth.content_hash != back.content_hash

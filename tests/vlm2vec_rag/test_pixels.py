@@ -48,7 +48,7 @@ def test_known_sizes(size, target):
 
 @given(sides, sides, budgets)
 @settings(max_examples=500, deadline=None)
-def test_agrees_with_the_public_code_wherever_that_gives_a_picture(height, width, max_pixels):
+def test_agrees_with_the_public_code_wherever_that_gives_an_image(height, width, max_pixels):
     expected = public_rule(height, width, max_pixels)
     assume(min(expected) > 0)
     assert target_size(height, width, max_pixels) == expected
@@ -58,7 +58,7 @@ def test_agrees_with_the_public_code_wherever_that_gives_a_picture(height, width
 @example(40, 8000, MAX_PIXELS)  # the target is 28 x 8008, an aspect that the encoder would make a square
 @example(28, 5600, 360 * 420)  # one side is at its least, so the target stays over the budget
 @settings(max_examples=500, deadline=None)
-def test_a_reduced_picture_is_not_resized_again(height, width, max_pixels):
+def test_a_reduced_image_is_not_resized_again(height, width, max_pixels):
     size = reduced_size(height, width, max_pixels)
     if size is not None:
         assert size == target_size(height, width, max_pixels) == target_size(*size, max_pixels)
@@ -77,14 +77,14 @@ def test_reducing_first_gives_the_encoder_the_same_pixels(height, width):
     size = reduced_size(height, width, budget)
     assume(size is not None)
     noise = np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
-    picture = Image.fromarray(noise)
+    image = Image.fromarray(noise)
 
     def as_the_encoder_resizes(image):
         target_height, target_width = target_size(image.height, image.width, budget)
         return resize(image, target_height, target_width)
 
-    reduced = resize(picture, *size)
-    assert as_the_encoder_resizes(reduced).tobytes() == as_the_encoder_resizes(picture).tobytes()
+    reduced = resize(image, *size)
+    assert as_the_encoder_resizes(reduced).tobytes() == as_the_encoder_resizes(image).tobytes()
 
 
 @pytest.mark.parametrize(

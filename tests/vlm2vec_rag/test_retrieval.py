@@ -12,17 +12,17 @@ from vlm2vec_rag.retrieval import Retriever, search
 from vlm2vec_rag.thumbnails import Thumbnails
 
 
-def picture(seed, size=(84, 56)):
+def an_image(seed, size=(84, 56)):
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return PILImage.fromarray(pixels)
 
 
 ITEMS = [
-    Page(image=picture(1), page=1, source="report.pdf", text="revenue rose in the second quarter", label="i"),
-    Page(image=picture(2), page=2, source="report.pdf", text="dolphins and whales", title="Animals"),
-    Image(image=picture(3), source="boat.png", text="a boat on the water"),
+    Page(image=an_image(1), page=1, source="report.pdf", text="revenue rose in the second quarter", label="i"),
+    Page(image=an_image(2), page=2, source="report.pdf", text="dolphins and whales", title="Animals"),
+    Image(image=an_image(3), source="boat.png", text="a boat on the water"),
     Clip(
-        frames=(picture(4), picture(5)), times_s=(0, 9), start_s=0, end_s=10, source="talk.mp4", text="hello everyone"
+        frames=(an_image(4), an_image(5)), times_s=(0, 9), start_s=0, end_s=10, source="talk.mp4", text="hello everyone"
     ),
     Text(text="notes on the violin", source="notes.md"),
 ]
@@ -59,7 +59,7 @@ def test_fusion_carries_both_scores(collection, encoder):
     assert best.bm25_score and best.dense_score
 
 
-def test_a_picture_finds_itself(collection, encoder):
+def test_an_image_finds_itself(collection, encoder):
     query = Query(image=ITEMS[2].image, instruction="Represent the given image.")
     hits = search(query, collection, encoder, filter=Filter(kinds=("image",)))
     assert hits[0].place == "boat.png" and hits[0].dense_score > 0.999
@@ -96,7 +96,7 @@ def test_pixels_need_an_encoder(collection):
     with pytest.raises(InvalidInput, match="needs an encoder"):
         search("boat", collection, mode="dense")
     with pytest.raises(EmptyInput, match="nothing to search for"):
-        search(Query(image=picture(1)), collection)
+        search(Query(image=an_image(1)), collection)
 
 
 def test_a_question_that_looks_like_a_path_opens_nothing(collection, encoder, monkeypatch):

@@ -20,7 +20,7 @@ from vlm2vec_rag.samples import QUESTIONS, SampleQuestion
 ROOT = Path(samples.__file__).parent
 FILES = samples.folder()
 DOCUMENTS = sorted(FILES.glob("*.pdf"))
-PICTURES = sorted([*FILES.glob("*.jpg"), *FILES.glob("*.png")])
+IMAGES = sorted([*FILES.glob("*.jpg"), *FILES.glob("*.png")])
 FILM = FILES / "big-buck-bunny.mp4"
 
 EXIF_IMAGE_DESCRIPTION, EXIF_ARTIST, EXIF_COPYRIGHT = 0x010E, 0x013B, 0x8298
@@ -79,11 +79,11 @@ def film_seconds() -> float:
 
 
 def item_texts(clips: list[tuple[int, int]]) -> dict[str, str]:
-    """What a word search has to go by, for each page, clip and picture."""
+    """What a word search has to go by, for each page, clip and image."""
     texts = page_texts()
     for start, end in clips:
         texts[f"{FILM.name}#t={start},{end}"] = said_between(start, end)
-    return texts | {path.name: f"{path.stem} {caption(path)}" for path in PICTURES}
+    return texts | {path.name: f"{path.stem} {caption(path)}" for path in IMAGES}
 
 
 def bm25_ranking(question: str, texts: dict[str, str], k: float = 1.2, b: float = 0.75) -> list[str]:
@@ -168,8 +168,8 @@ def test_subtitles_follow_each_other_from_the_start_of_the_film_to_its_end():
     assert times_s[-1] < film_seconds()
 
 
-@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
-def test_pictures_open_and_carry_caption_author_and_licence(path):
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
+def test_images_open_and_carry_caption_author_and_licence(path):
     with Image.open(path) as image:
         image.load()
         assert max(image.size) <= 640
@@ -188,7 +188,7 @@ def test_there_are_five_questions_on_five_files():
 
 
 def test_the_answer_is_really_at_every_place_named():
-    texts = page_texts() | {path.name: caption(path) for path in PICTURES}
+    texts = page_texts() | {path.name: caption(path) for path in IMAGES}
     texts["big-buck-bunny.mp4#t=60,64"] = said_between(60, 64)
     assert {place for question in QUESTIONS for place in question.places} == set(WORDS_AT_THE_PLACE)
     for place, words in WORDS_AT_THE_PLACE.items():

@@ -1,4 +1,4 @@
-"""Hits to numbered evidence: the place, the quoted words, and a few pictures within a budget of pixels.
+"""Hits to numbered evidence: the place, the quoted words, and a few images within a budget of pixels.
 
 Whatever stands in a file is quotation. It is fenced so that it cannot end its own quotation, and bounded so that one
 long page cannot crowd out the others.
@@ -33,25 +33,25 @@ class Evidence:
     number: int  # from 1
     hit: Hit
     text: str
-    pictures: tuple[PILImage, ...] = ()
-    not_shown: str = ""  # why there are no pictures of something that has some
+    images: tuple[PILImage, ...] = ()
+    not_shown: str = ""  # why there are no images of something that has some
 
     def parts(self) -> Iterator[Part]:
-        """The evidence in a message: one fenced text, then its pictures."""
+        """The evidence in a message: one fenced text, then its images."""
         lines = [f'<evidence number="{self.number}" place="{_attribute(self.hit.place)}">']
         if self.hit.title:
             lines.append(f"title: {_fenced(' '.join(self.hit.title.split()))}")
         if self.text:
             lines.append(_fenced(self.text))
         lines.append("</evidence>")
-        if self.pictures:
-            shown = "1 picture" if len(self.pictures) == 1 else f"{len(self.pictures)} pictures, in order"
+        if self.images:
+            shown = "1 image" if len(self.images) == 1 else f"{len(self.images)} images, in order"
             lines.append(f"[{self.number}] shows ({shown}):")
         elif self.not_shown:
-            lines.append(f"[{self.number}] cannot be shown as a picture.")
+            lines.append(f"[{self.number}] cannot be shown as an image.")
         yield TextPart("\n".join(lines) + "\n")
-        for picture in self.pictures:
-            yield ImagePart(picture)
+        for image in self.images:
+            yield ImagePart(image)
 
 
 def gather(
@@ -59,7 +59,7 @@ def gather(
     question: str,
     reader: MediaReader | None,
     *,
-    max_pictures: int,
+    max_images: int,
     max_pixels: int,
     frames: int,
     max_chars: int,
@@ -69,41 +69,41 @@ def gather(
     Args:
         hits: Best first.
         question: Decides which stretch of a long text is quoted.
-        reader: Reads pictures again from their files; None shows none.
-        max_pictures: Pictures in all; the best hits are shown first.
-        max_pixels: Budget of each picture.
-        frames: Pictures of each clip.
+        reader: Reads images again from their files; None shows none.
+        max_images: Images in all; the best hits are shown first.
+        max_pixels: Budget of each image.
+        frames: Images of each clip.
         max_chars: Text quoted of each hit.
     """
     found: list[Evidence] = []
-    left = max_pictures if reader is not None else 0
+    left = max_images if reader is not None else 0
     for number, hit in enumerate(hits, start=1):
         text = hit.text if len(hit.text) <= max_chars else excerpt(hit.text, question, max_chars)
-        pictures: tuple[PILImage, ...] = ()
+        images: tuple[PILImage, ...] = ()
         not_shown = ""
         if reader is not None and left and hit.kind != "text":
             try:
-                pictures = _pictures(hit, reader, max_pixels, min(frames, left))
+                images = _images(hit, reader, max_pixels, min(frames, left))
             except VlmRagError as error:
                 logger.warning("%s is not shown to the chat model: %s", hit.place, error)
                 not_shown = str(error)
-            left -= len(pictures)
-        found.append(Evidence(number=number, hit=hit, text=text.strip(), pictures=pictures, not_shown=not_shown))
+            left -= len(images)
+        found.append(Evidence(number=number, hit=hit, text=text.strip(), images=images, not_shown=not_shown))
     return found
 
 
-def fit(picture: PILImage, max_pixels: int) -> PILImage:
-    """The picture, reduced to a budget of pixels where it is larger."""
-    size = reduced_size(picture.height, picture.width, max_pixels)
-    return picture if size is None else resize(picture, *size)
+def fit(image: PILImage, max_pixels: int) -> PILImage:
+    """The image, reduced to a budget of pixels where it is larger."""
+    size = reduced_size(image.height, image.width, max_pixels)
+    return image if size is None else resize(image, *size)
 
 
-def _pictures(hit: Hit, reader: MediaReader, max_pixels: int, frames: int) -> tuple[PILImage, ...]:
-    """From the file, or the small picture that was kept of it when the file is gone."""
-    from vlm2vec_rag.retrieval import pictures
+def _images(hit: Hit, reader: MediaReader, max_pixels: int, frames: int) -> tuple[PILImage, ...]:
+    """From the file, or the small image that was kept of it when the file is gone."""
+    from vlm2vec_rag.retrieval import images_of
 
     try:
-        found = pictures(hit, reader, max_pixels=max_pixels, frames=frames)
+        found = images_of(hit, reader, max_pixels=max_pixels, frames=frames)
     except VlmRagError:
         if hit.thumbnail is None:
             raise

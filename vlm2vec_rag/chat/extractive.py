@@ -11,7 +11,7 @@ NOTHING_FOUND = "Nothing in the collection fits this question. Ask with other wo
 QUOTE_CHARS = 320
 MOST = 5
 
-_WITHOUT_WORDS = {"image": "a picture", "clip": "a clip", "page": "a page", "text": "a text"}
+_WITHOUT_WORDS = {"image": "an image", "clip": "a clip", "page": "a page", "text": "a text"}
 
 
 def extract(question: str, hits: Sequence[Hit]) -> Iterator[str]:

@@ -28,8 +28,8 @@ class LangChainChat:
         self.name = name or said or type(model).__name__
 
     @property
-    def sees_pictures(self) -> bool:
-        """What the model's profile says; without one, pictures are sent."""
+    def sees_images(self) -> bool:
+        """What the model's profile says; without one, images are sent."""
         profile: dict[str, Any] = getattr(self._model, "profile", None) or {}
         return bool(profile.get("image_inputs", True))
 
@@ -47,12 +47,12 @@ def to_langchain(message: Message) -> BaseMessage:
     if all(isinstance(part, TextPart) for part in message.parts):
         words: BaseMessage = roles[message.role](message.text)
         return words
-    with_pictures: BaseMessage = roles[message.role](content_blocks=[content_block(part) for part in message.parts])
-    return with_pictures
+    with_images: BaseMessage = roles[message.role](content_blocks=[content_block(part) for part in message.parts])
+    return with_images
 
 
 def content_block(part: Part) -> ContentBlock:
-    """A part of a message as LangChain's standard content block; a picture as a base64 JPEG."""
+    """A part of a message as LangChain's standard content block; an image as a base64 JPEG."""
     from langchain_core.messages.content import create_image_block, create_text_block
 
     if isinstance(part, TextPart):

@@ -17,11 +17,11 @@ class LlamaIndexChat:
 
     Args:
         llm: Any `LLM`.
-        sees_pictures: Whether to send pictures. LlamaIndex does not say of an LLM whether it takes them.
+        sees_images: Whether to send images. LlamaIndex does not say of an LLM whether it takes them.
     """
 
-    def __init__(self, llm: LLM, *, sees_pictures: bool = True) -> None:
-        self._llm, self.sees_pictures = llm, sees_pictures
+    def __init__(self, llm: LLM, *, sees_images: bool = True) -> None:
+        self._llm, self.sees_images = llm, sees_images
         self.name = llm.metadata.model_name
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:

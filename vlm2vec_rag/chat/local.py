@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.chat.chatml import inputs
 from vlm2vec_rag.chat.messages import Message
-from vlm2vec_rag.encoder.checkpoint import Checkpoint, find_checkpoint, no_progress_bar
 from vlm2vec_rag.encoder.device import choose_device, choose_dtype
-from vlm2vec_rag.encoder.qwen2vl import Qwen2VLEncoder
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint, find_checkpoint, no_progress_bar
+from vlm2vec_rag.encoder.qwen2vl.encoder import Qwen2VLEncoder
 from vlm2vec_rag.errors import ChatError, InvalidInput, ModelNotFound
 from vlm2vec_rag.pixels import MAX_PIXELS
 
@@ -39,7 +39,7 @@ MAX_NEW_TOKENS = 512
 class LocalChat:
     """A Qwen2-VL that answers, greedily: the same conversation gives the same answer. Those who ask take turns."""
 
-    sees_pictures = True
+    sees_images = True
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class LocalChat:
         if length + self.max_new_tokens > longest:
             raise ChatError(
                 f"the conversation is {length} tokens long and the answer may take {self.max_new_tokens}; "
-                f"{self.name} reads {longest}. Give it fewer hits, pictures or turns"
+                f"{self.name} reads {longest}. Give it fewer hits, images or turns"
             )
         given = {name: tensor.to(self._model.device) for name, tensor in given.items()}
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)

@@ -1,4 +1,4 @@
-"""What goes to a chat model and how it answers: messages of text and pictures in, pieces of text out.
+"""What goes to a chat model and how it answers: messages of text and images in, pieces of text out.
 
 The one interface that every chat model is put behind, whether it runs here, in LangChain or in LlamaIndex.
 """
@@ -27,14 +27,14 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture in a message, already within the pixel budget."""
+    """An image in a message, already within the pixel budget."""
 
-    picture: PILImage
+    image: PILImage
 
     def jpeg(self) -> bytes:
-        """The picture as a JPEG file, the form in which every provider takes it."""
+        """The image as a JPEG file, the form in which every provider takes it."""
         buffer = io.BytesIO()
-        self.picture.convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY)
+        self.image.convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY)
         return buffer.getvalue()
 
 
@@ -55,7 +55,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """All text of the message, without its pictures."""
+        """All text of the message, without its images."""
         return "".join(part.text for part in self.parts if isinstance(part, TextPart))
 
 
@@ -68,8 +68,8 @@ class ChatModel(Protocol):
         """As people know it: `openai:gpt-4o`, `local Qwen2-VL-2B-Instruct`."""
 
     @property
-    def sees_pictures(self) -> bool:
-        """Whether messages may hold pictures."""
+    def sees_images(self) -> bool:
+        """Whether messages may hold images."""
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """Answer a conversation, piece by piece. Closing the iterator ends the answer."""

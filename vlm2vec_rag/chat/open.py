@@ -50,7 +50,7 @@ def open_chat_model(model: Any = None, *, encoder: Encoder | None = None, **sett
         return LangChainChat(model)
     raise InvalidInput(
         f"a {type(model).__name__} is no chat model; expected a spec string such as 'openai:gpt-4o', 'local', 'none', "
-        "a LangChain chat model, a LlamaIndex LLM, or an object with name, sees_pictures and stream"
+        "a LangChain chat model, a LlamaIndex LLM, or an object with name, sees_images and stream"
     )
 
 

@@ -40,15 +40,15 @@ class ChatSettings:
     """
 
     limit: int = 6  # hits that become evidence
-    max_pictures: int = 6  # of all evidence of a question
-    max_pixels: int = 640 * 28 * 28  # of each picture: 640 of Qwen2-VL's tokens, an A4 page at 72 dpi
+    max_images: int = 6  # of all evidence of a question
+    max_pixels: int = 640 * 28 * 28  # of each image: 640 of Qwen2-VL's tokens, an A4 page at 72 dpi
     frames: int = 3  # of each clip
     max_chars: int = 3000  # quoted of each hit
     turns: int = 6  # earlier questions and answers that are told again
     timeout_s: float | None = 120.0  # longest silence of a chat model; None waits for ever
 
     def __post_init__(self) -> None:
-        least = {"limit": 1, "max_pictures": 0, "max_pixels": MIN_PIXELS, "frames": 1, "max_chars": 1, "turns": 0}
+        least = {"limit": 1, "max_images": 0, "max_pixels": MIN_PIXELS, "frames": 1, "max_chars": 1, "turns": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; expected at least {value}")
@@ -87,20 +87,20 @@ class Chat:
         self._reader, self._owns_reader = reader, False
 
     def ask(
-        self, question: Query | str, *, filter: Filter | None = None, mode: Mode = "fused", limit: int | None = None
+        self, question: Query | str, *, filter: Filter | None = None, mode: Mode = "hybrid", limit: int | None = None
     ) -> Answer:
         """Answer a question, or a follow-up to the one before: `stream`, read to its end."""
         return self.stream(question, filter=filter, mode=mode, limit=limit).answer
 
     def stream(
-        self, question: Query | str, *, filter: Filter | None = None, mode: Mode = "fused", limit: int | None = None
+        self, question: Query | str, *, filter: Filter | None = None, mode: Mode = "hybrid", limit: int | None = None
     ) -> Reply:
         """Search, and begin to answer.
 
         Args:
-            question: Words, or a `Query` with a picture or frames. A string is always words, never a path.
+            question: Words, or a `Query` with an image or frames. A string is always words, never a path.
             filter: Which items may serve as evidence.
-            mode: fused, dense or bm25.
+            mode: hybrid, dense or bm25.
             limit: Hits that become evidence; None takes the settings' own.
 
         Returns:
@@ -114,7 +114,7 @@ class Chat:
         started = time.perf_counter()
         asked = Query(text=question) if isinstance(question, str) else question
         if asked.is_empty:
-            raise EmptyInput("the question is empty; ask with words, or with a picture or clip")
+            raise EmptyInput("the question is empty; ask with words, or with an image or clip")
         words = asked.text.strip()
         query = self._stand_alone(words) if words else ""
         searched = Query(text=query, image=asked.image, frames=asked.frames, instruction=asked.instruction)
@@ -160,14 +160,14 @@ class Chat:
         evidence = gather(
             hits,
             query,
-            self._open_reader() if self.model.sees_pictures and settings.max_pictures else None,
-            max_pictures=settings.max_pictures,
+            self._open_reader() if self.model.sees_images and settings.max_images else None,
+            max_images=settings.max_images,
             max_pixels=settings.max_pixels,
             frames=settings.frames,
             max_chars=settings.max_chars,
         )
         shown = [asked.image] if asked.image is not None else list(asked.frames)
-        fitted = [fit(each, settings.max_pixels) for each in shown] if self.model.sees_pictures else []
+        fitted = [fit(each, settings.max_pixels) for each in shown] if self.model.sees_images else []
         messages = answer_prompt(asked.text.strip(), fitted, evidence, self._recent())
         yield from stream_known(watched(self.model, messages, settings.timeout_s), len(hits))
 

@@ -15,7 +15,7 @@ from vlm2vec_rag.errors import VlmRagError
 
 app = typer.Typer(
     name="vlm2vec-rag",
-    help="Index PDFs, images and videos, and find the page, the picture, the second.",
+    help="Index PDFs, images and videos, and find the page, the image, the second.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

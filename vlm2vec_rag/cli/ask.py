@@ -54,9 +54,9 @@ def ask_command(
     image: ImageOption = None,
     clip: ClipOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits that become evidence.")] = 6,
-    pictures: Annotated[int, typer.Option("--pictures", min=0, help="Pictures shown to the chat model at most.")] = 6,
+    images: Annotated[int, typer.Option("--images", min=0, help="Images shown to the chat model at most.")] = 6,
     timeout: Annotated[float, typer.Option("--timeout", help="Longest silence of a chat model, in seconds.")] = 120.0,
-    mode: ModeOption = "fused",
+    mode: ModeOption = "hybrid",
     kind: KindOption = None,
     source: SourceOption = None,
     pages: PagesOption = None,
@@ -78,7 +78,7 @@ def ask_command(
     wanted = build_filter(kind, source, pages, time)
     # a model on this machine is slow at times, and never out of reach
     settings = ChatSettings(
-        limit=limit, max_pictures=pictures, timeout_s=None if chat.split(":")[0] == "local" else timeout
+        limit=limit, max_images=images, timeout_s=None if chat.split(":")[0] == "local" else timeout
     )
     with place.open() as collection:
         retriever = open_retriever(collection, choice, place, mode=mode)

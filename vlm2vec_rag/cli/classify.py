@@ -1,4 +1,4 @@
-"""`classify`: zero-shot labels for pictures, pages and clips, as CSV."""
+"""`classify`: zero-shot labels for images, pages and clips, as CSV."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def classify_command(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
 ) -> None:
-    """Label pictures, pages and clips with words of your own. A video gives a row for each of its clips."""
+    """Label images, pages and clips with words of your own. A video gives a row for each of its clips."""
     from vlm2vec_rag.classify import Failed, check_labels, classify
     from vlm2vec_rag.media import MediaReader, MediaSettings, find_media
 

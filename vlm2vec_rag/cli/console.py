@@ -52,7 +52,7 @@ def short(path: str) -> str:
 
 
 def print_hits(hits: Iterable[Hit], question: str = "") -> None:
-    """Hits one below the other: rank, score and place; what is written there; its small picture."""
+    """Hits one below the other: rank, score and place; what is written there; its small image."""
     for rank, hit in enumerate(hits, start=1):
         source, mark, fragment = hit.place.partition("#")
         label = f" (p. {hit.label})" if hit.label and hit.label != str(hit.page) else ""

@@ -82,7 +82,7 @@ def eval_command(
     adapter: options.AdapterOption = None,
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
-    max_pixels: Annotated[int | None, typer.Option("--max-pixels", help="Budget of one picture.")] = None,
+    max_pixels: Annotated[int | None, typer.Option("--max-pixels", help="Budget of one image.")] = None,
 ) -> None:
     """Measure a model on MMEB-V2 and ViDoRe, or a search over a collection of one's own."""
     # a QDRANT_URL in the environment alone does not turn a benchmark into a search
@@ -227,7 +227,7 @@ def _encoder(
     model: str | None, adapter: str | None, device: str | None, dtype: str | None, max_pixels: int | None
 ) -> Encoder:
     from vlm2vec_rag.encoder import load_encoder
-    from vlm2vec_rag.encoder.load import MAX_PIXELS
+    from vlm2vec_rag.pixels import MAX_PIXELS
 
     if model == options.WORDS_ONLY:
         raise InvalidInput("the benchmark measures a model; leave --model out for VLM2Vec-V2.0, or name one")

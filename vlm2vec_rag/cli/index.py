@@ -44,7 +44,7 @@ def index_command(
         str | None, typer.Option("--video-reader", help="pyav or decord; the collection keeps to its first one.")
     ] = None,
     ocr: Annotated[
-        bool, typer.Option("--ocr", help="Read words in scanned pages, pictures and frames; seconds for each.")
+        bool, typer.Option("--ocr", help="Read words in scanned pages, images and frames; seconds for each.")
     ] = False,
 ) -> None:
     """Index files and folders. Unchanged files are skipped; run it again after a failure or a kill to go on."""

@@ -86,7 +86,7 @@ def info_command(
         "files": f"{files}",
         "items": f"{info.points} ({info.indexed_vectors} in the search index)",
         "model": f"{info.fingerprint}" if info.dim else "none: words only",
-        "vectors": f"{info.dim} wide, at most {info.fingerprint.max_pixels} px a picture, "
+        "vectors": f"{info.dim} wide, at most {info.fingerprint.max_pixels} px an image, "
         f"{info.fingerprint.frames} frames a clip",
         "language of the words": info.language,
         "on disk": f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes is not None else "on the server",

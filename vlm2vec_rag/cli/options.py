@@ -39,7 +39,7 @@ DeviceOption = Annotated[str | None, typer.Option("--device", help="cuda, mps or
 MaxPixelsOption = Annotated[
     int | None,
     typer.Option(
-        "--max-pixels", help="Budget of a page, picture or frame; 1003520 unless told, and kept by a collection."
+        "--max-pixels", help="Budget of a page, image or frame; 1003520 unless told, and kept by a collection."
     ),
 ]
 FramesOption = Annotated[
@@ -99,7 +99,8 @@ class ModelChoice:
         """The encoder; None for words only. Says in one line what was taken when nothing was asked for."""
         from vlm2vec_rag.encoder import load_encoder
         from vlm2vec_rag.encoder.auto import choose_model
-        from vlm2vec_rag.encoder.load import FRAMES, MAX_PIXELS
+        from vlm2vec_rag.encoder.names import FRAMES
+        from vlm2vec_rag.pixels import MAX_PIXELS
 
         model = self.model
         if model == WORDS_ONLY:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from vlm2vec_rag.retrieval import Retriever
 
 QuestionArgument = Annotated[str, typer.Argument(help="The question, in words.")]
-ImageOption = Annotated[Path | None, typer.Option("--image", help="Ask with a picture, alone or beside the words.")]
+ImageOption = Annotated[Path | None, typer.Option("--image", help="Ask with an image, alone or beside the words.")]
 ClipOption = Annotated[Path | None, typer.Option("--clip", help="Ask with a video, alone or beside the words.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many hits.")]
-ModeOption = Annotated[str, typer.Option("--mode", help="fused, dense (pixels) or bm25 (words).")]
+ModeOption = Annotated[str, typer.Option("--mode", help="hybrid, dense (pixels) or bm25 (words).")]
 KindOption = Annotated[list[str] | None, typer.Option("--kind", help=f"Only these kinds: {', '.join(KINDS)}.")]
 SourceOption = Annotated[
     list[str] | None,
@@ -42,7 +42,7 @@ def search_command(
     image: ImageOption = None,
     clip: ClipOption = None,
     limit: LimitOption = 5,
-    mode: ModeOption = "fused",
+    mode: ModeOption = "hybrid",
     kind: KindOption = None,
     source: SourceOption = None,
     pages: PagesOption = None,
@@ -60,7 +60,7 @@ def search_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
     open_first: Annotated[bool, typer.Option("--open", help="Open the first hit in its program.")] = False,
 ) -> None:
-    """Search a collection by words, by a picture, by a clip, or by words about one."""
+    """Search a collection by words, by an image, by a clip, or by words about one."""
     place = Place(folder=folder, qdrant=qdrant, name=name)
     choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype)
     wanted = build_filter(kind, source, pages, time)
@@ -113,7 +113,7 @@ def build_query(question: str, image: Path | None, clip: Path | None, retriever:
     if image is not None and clip is not None:
         raise InvalidInput("both --image and --clip are given; the model takes one of them")
     if retriever.encoder is None:
-        raise InvalidInput("this collection is searched by words only; a picture or clip needs one built with a model")
+        raise InvalidInput("this collection is searched by words only; an image or clip needs one built with a model")
     from vlm2vec_rag.media import MediaReader, MediaSettings
 
     settings = MediaSettings(max_pixels=retriever.encoder.max_pixels, frames=retriever.encoder.frames)

@@ -44,7 +44,7 @@ class AwaitedCollection:
         vector: ArrayLike | None = None,
         text: str | None = None,
         *,
-        mode: Mode = "fused",
+        mode: Mode = "hybrid",
         limit: int = 10,
         filter: Filter | models.Filter | None = None,
     ) -> list[Found]:

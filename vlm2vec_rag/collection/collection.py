@@ -194,7 +194,7 @@ class Collection:
         vector: ArrayLike | None = None,
         text: str | None = None,
         *,
-        mode: Mode = "fused",
+        mode: Mode = "hybrid",
         limit: int = 10,
         filter: Filter | models.Filter | None = None,
         exact: bool = False,
@@ -207,7 +207,7 @@ class Collection:
         Args:
             vector: (D,) the encoded question, for the dense side.
             text: The question's words, for the bm25 side.
-            mode: `fused` joins both rankings by reciprocal rank fusion with k = 60, the dense one with the weight that
+            mode: `hybrid` joins both rankings by reciprocal rank fusion with k = 60, the dense one with the weight that
                 its model asks for (`Fingerprint.dense_weight`); `dense` or `bm25` asks one.
             limit: At most so many.
             filter: Which points may be found; a `qdrant_client.models.Filter` is taken as it is.
@@ -290,7 +290,7 @@ class Collection:
             params=search_params(exact=exact) if self._engine.has_indexes else None,
             # fusion looks at ten times the points it gives back: from afar they come with their texts in one round
             # trip; in this process a second question costs less than the texts of points that drop out
-            with_payload=mode != "fused" or not self._engine.is_here,
+            with_payload=mode != "hybrid" or not self._engine.is_here,
         )
 
     def _answer(

@@ -21,7 +21,7 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often to ask again, and how long to wait in between.
 
     The wait doubles each time and is cut at random to between half and all of it, so that many clients do not come
@@ -45,14 +45,14 @@ class Patience:
 
 
 class RetryingTransport(httpx.HTTPTransport):
-    """Sends a request up to 1 + `patience.times` times."""
+    """Sends a request up to 1 + `retry_policy.times` times."""
 
-    def __init__(self, patience: Patience, **kwargs: object) -> None:
+    def __init__(self, retry_policy: RetryPolicy, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        self.patience = patience
+        self.retry_policy = retry_policy
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for planned_s in self.patience.waits():
+        for planned_s in self.retry_policy.waits():
             response, reason = None, ""
             try:
                 response = super().handle_request(request)
@@ -63,7 +63,7 @@ class RetryingTransport(httpx.HTTPTransport):
                     return response
                 reason = f"HTTP {response.status_code}"
                 response.close()
-            wait_s = self.patience.wait_s(planned_s, response)
+            wait_s = self.retry_policy.wait_s(planned_s, response)
             _log(request, reason, wait_s)
             time.sleep(wait_s)
         return super().handle_request(request)
@@ -72,12 +72,12 @@ class RetryingTransport(httpx.HTTPTransport):
 class AsyncRetryingTransport(httpx.AsyncHTTPTransport):
     """The same, for an event loop."""
 
-    def __init__(self, patience: Patience, **kwargs: object) -> None:
+    def __init__(self, retry_policy: RetryPolicy, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        self.patience = patience
+        self.retry_policy = retry_policy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        for planned_s in self.patience.waits():
+        for planned_s in self.retry_policy.waits():
             response, reason = None, ""
             try:
                 response = await super().handle_async_request(request)
@@ -88,7 +88,7 @@ class AsyncRetryingTransport(httpx.AsyncHTTPTransport):
                     return response
                 reason = f"HTTP {response.status_code}"
                 await response.aclose()
-            wait_s = self.patience.wait_s(planned_s, response)
+            wait_s = self.retry_policy.wait_s(planned_s, response)
             _log(request, reason, wait_s)
             await asyncio.sleep(wait_s)
         return await super().handle_async_request(request)

@@ -16,8 +16,8 @@ from vlm2vec_rag.collection.schema import BM25, DENSE
 from vlm2vec_rag.collection.structs import dense_vector, sparse_vector
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 
-Mode: TypeAlias = Literal["fused", "dense", "bm25"]
-MODES: tuple[Mode, ...] = ("fused", "dense", "bm25")
+Mode: TypeAlias = Literal["hybrid", "dense", "bm25"]
+MODES: tuple[Mode, ...] = ("hybrid", "dense", "bm25")
 
 FUSION_DEPTH = 50
 """How far down each side's ranking fusion looks, at least; a point below that on both sides cannot come up."""
@@ -35,9 +35,9 @@ def sides_of(mode: str, *, has_vector: bool, has_text: bool, dim: int) -> list[s
     if mode == DENSE and not dim:
         raise InvalidInput("this collection holds words only and no dense vectors; search it with mode='bm25'")
     given = {DENSE: has_vector and dim > 0, BM25: has_text}
-    sides = [side for side in (DENSE, BM25) if given[side] and mode in (side, "fused")]
+    sides = [side for side in (DENSE, BM25) if given[side] and mode in (side, "hybrid")]
     if not sides:
-        needed = {"dense": "a vector", "bm25": "a text", "fused": "a vector, a text, or both"}[mode]
+        needed = {"dense": "a vector", "bm25": "a text", "hybrid": "a vector, a text, or both"}[mode]
         raise EmptyInput(f"nothing to search for: mode {mode!r} needs {needed}")
     return sides
 
@@ -64,7 +64,7 @@ def requests_of(
         raise InvalidInput(f"limit is {limit}; expected 1 or more")
     has_text = text is not None and bool(text.strip())
     sides = sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=dim)
-    depth = max(limit, FUSION_DEPTH) if mode == "fused" else limit
+    depth = max(limit, FUSION_DEPTH) if mode == "hybrid" else limit
     queries: dict[str, Any] = {}
     if vector is not None and DENSE in sides:
         queries[DENSE] = dense_vector(vector, dim, of="the query").tolist()
@@ -109,7 +109,7 @@ class Answer:
             for side, response in zip(requests, responses, strict=True)
         }
         scores = {side: {str(point.id): point.score for point in points} for side, points in sides.items()}
-        if mode == "fused":
+        if mode == "hybrid":
             weights = [dense_weight if side == DENSE else 1.0 for side in scores]
             ranking = reciprocal_rank_fusion([list(each) for each in scores.values()], weights=weights)
         else:

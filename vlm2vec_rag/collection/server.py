@@ -19,7 +19,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from vlm2vec_rag.collection.engine import Engine
-from vlm2vec_rag.collection.retry import AsyncRetryingTransport, Patience, RetryingTransport
+from vlm2vec_rag.collection.retry import AsyncRetryingTransport, RetryingTransport, RetryPolicy
 from vlm2vec_rag.errors import CollectionError, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _REFUSED = frozenset({401, 403})
 
 
 class ServerEngine(Engine):
-    """Qdrant at an address. Requests are repeated while it is busy or away; see `Patience`.
+    """Qdrant at an address. Requests are repeated while it is busy or away; see `RetryPolicy`.
 
     Raises:
         InvalidInput: The address cannot be read, or a key would travel unencrypted.
@@ -48,27 +48,27 @@ class ServerEngine(Engine):
         api_key: str | None = None,
         prefer_grpc: bool = False,
         timeout_s: float = 30.0,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self._url = url
         self._api_key = api_key or os.environ.get(API_KEY_VARIABLE) or None
         self._prefer_grpc = prefer_grpc
         self._timeout_s = timeout_s
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
         self.location = without_credentials(url)
         check_key_is_safe(url, self._api_key)
-        transport = RetryingTransport(Patience(times=0), **self._connections())
+        transport = RetryingTransport(RetryPolicy(times=0), **self._connections())
         super().__init__(QdrantClient(transport=transport, **self._options()), self.location)
         try:
             self._greet()
         except BaseException:
             self.close()
             raise
-        transport.patience = self._patience  # only now: a wrong address should not take half a minute to say so
+        transport.retry_policy = self._retry_policy  # only now: a wrong address should not take half a minute to say so
 
     @property
     def aclient(self) -> AsyncQdrantClient:
-        transport = AsyncRetryingTransport(self._patience, **self._connections())
+        transport = AsyncRetryingTransport(self._retry_policy, **self._connections())
         return AsyncQdrantClient(transport=transport, **self._options())
 
     def _options(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class ServerEngine(Engine):
             "timeout": self._timeout_s,
             # as a header, since `api_key` makes the client warn of http even towards this very machine
             "headers": {"api-key": self._api_key} if self._api_key else None,
-            "grpc_options": {"grpc.service_config": _grpc_retries(self._patience)},
+            "grpc_options": {"grpc.service_config": _grpc_retries(self._retry_policy)},
             "verify": _tls(),
             "check_compatibility": False,  # it warns from a thread of its own; `_greet` looks at the version
         }
@@ -200,17 +200,17 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _grpc_retries(patience: Patience) -> str:
-    """Patience as a gRPC service configuration; gRPC itself allows no more than five attempts."""
+def _grpc_retries(retry_policy: RetryPolicy) -> str:
+    """RetryPolicy as a gRPC service configuration; gRPC itself allows no more than five attempts."""
     return json.dumps(
         {
             "methodConfig": [
                 {
                     "name": [{}],
                     "retryPolicy": {
-                        "maxAttempts": min(patience.times + 1, 5),
-                        "initialBackoff": f"{patience.first_s}s",
-                        "maxBackoff": f"{patience.longest_s}s",
+                        "maxAttempts": min(retry_policy.times + 1, 5),
+                        "initialBackoff": f"{retry_policy.first_s}s",
+                        "maxBackoff": f"{retry_policy.longest_s}s",
                         "backoffMultiplier": 2,
                         "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED"],
                     },

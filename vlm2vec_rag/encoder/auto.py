@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vlm2vec_rag.encoder.load import DEFAULT_MODEL, NANO
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL, NANO
 
 
 def choose_model() -> tuple[str, str]:

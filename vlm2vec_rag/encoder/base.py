@@ -77,7 +77,7 @@ class Encoder(ABC):
             task: An MMEB-V2 task whose target instruction to use, instead of the default for each kind.
             instruction: An instruction of your own, for every item.
             with_text: Read an item's words together with its pixels. Off by default: page text and captions
-                feed the word side of a search, and the vector stays a picture of the pixels.
+                feed the word side of a search, and the vector stays an image of the pixels.
             progress: Called with the number of items done since the last call.
 
         Returns:

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.encoder.base import Encoder
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL, FRAMES
 from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "VLM2Vec/VLM2Vec-V2.0"
-NANO = "nano"  # the small model that comes with the package
-MAX_PIXELS = 28 * 28 * 1280  # of one image or frame; what the model was trained and tested with
-FRAMES = 8
 BATCH_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
 
 
@@ -42,7 +40,7 @@ def load_encoder(
         device: cuda, cuda:1, mps or cpu. None takes the best there is.
         dtype: float32, bfloat16 or float16. None takes the fastest that keeps the model's range.
         revision: Branch, tag or commit of `model` on the hub.
-        max_pixels: Budget of one image or frame; larger pictures are reduced, their shape kept.
+        max_pixels: Budget of one image or frame; larger images are reduced, their shape kept.
         frames: Frames that clips are read with; recorded in the fingerprint.
         batch_tokens: Tokens of one forward pass, padding included. None suits the device.
 
@@ -56,9 +54,9 @@ def load_encoder(
     if frames < 1:
         raise InvalidInput(f"frames={frames}; a clip needs at least one")
 
-    from vlm2vec_rag.encoder.checkpoint import find_checkpoint
     from vlm2vec_rag.encoder.device import choose_device, choose_dtype
-    from vlm2vec_rag.encoder.qwen2vl import Qwen2VLEncoder
+    from vlm2vec_rag.encoder.qwen2vl.checkpoint import find_checkpoint
+    from vlm2vec_rag.encoder.qwen2vl.encoder import Qwen2VLEncoder
 
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(chosen_device, dtype)

@@ -11,7 +11,8 @@ import weakref
 from typing import Any
 
 from vlm2vec_rag.encoder.base import Encoder
-from vlm2vec_rag.encoder.load import DEFAULT_MODEL, load_encoder
+from vlm2vec_rag.encoder.load import load_encoder
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL
 
 _loaded: weakref.WeakValueDictionary[tuple[tuple[str, str], ...], Encoder] = weakref.WeakValueDictionary()
 _turn = threading.Lock()

@@ -1,4 +1,4 @@
-"""How a collection answers one's questions, as a page: ways of searching compared, and the failures as pictures."""
+"""How a collection answers one's questions, as a page: ways of searching compared, and the failures as images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vlm2vec_rag.evaluation import html_page as page
 from vlm2vec_rag.evaluation.own_collection import METRICS, Answer, CollectionResult
 from vlm2vec_rag.evaluation.own_queries import Place
 from vlm2vec_rag.items import Hit
-from vlm2vec_rag.retrieval import pictures
+from vlm2vec_rag.retrieval import images_of
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.searching import Mode
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 FAILURES_SHOWN = 20
 HITS_SHOWN = 4
-_PIXELS = 400_000  # of a picture in the report
-_WORDS = {"fused": "pixels and words", "dense": "pixels", "bm25": "words"}
+_PIXELS = 400_000  # of an image in the report
+_WORDS = {"hybrid": "pixels and words", "dense": "pixels", "bm25": "words"}
 
 
 def write_collection_report(path: Path, result: CollectionResult, reader: MediaReader | None = None) -> Path:
@@ -31,7 +31,7 @@ def write_collection_report(path: Path, result: CollectionResult, reader: MediaR
     Args:
         path: Where to.
         result: All answers.
-        reader: Opens the sources again for their pictures; None shows the words only.
+        reader: Opens the sources again for their images; None shows the words only.
     """
     best = result.modes[0]
     failures = result.failures(best)
@@ -136,10 +136,10 @@ def _figure(hit: Hit, caption: str, *, is_right: bool, reader: MediaReader | Non
     shown = f'<div class="blank">{page.text(hit.snippet(400) or hit.title or hit.kind)}</div>'
     if reader is not None and hit.kind != "text":
         try:
-            images = pictures(hit, reader, max_pixels=_PIXELS)
-            shown = page.picture(images[len(images) // 2]) if images else shown
+            images = images_of(hit, reader, max_pixels=_PIXELS)
+            shown = page.image_tag(images[len(images) // 2]) if images else shown
         except VlmRagError as error:
-            logger.info("no picture of %s: %s", hit.place, error)
+            logger.info("no image of %s: %s", hit.place, error)
     return (
         f'<figure class="{"right" if is_right else ""}">{shown}<figcaption>{page.text(caption)}</figcaption></figure>'
     )

@@ -1,6 +1,6 @@
-"""Fetch what tasks need from the hub: sizes first, then the files, then only those tasks' pictures out of the archives.
+"""Fetch what tasks need from the hub: sizes first, then the files, then only those tasks' images out of the archives.
 
-Pictures and frames lie in a few archives of `TIGER-Lab/MMEB-V2`, each for several tasks; rows lie in a data set per
+Images and frames lie in a few archives of `TIGER-Lab/MMEB-V2`, each for several tasks; rows lie in a data set per
 task. Archives stay in the hub's own cache, so another task out of the same archive is not fetched twice.
 """
 
@@ -170,7 +170,7 @@ def _unpack(archives: Sequence[Path], folder: Path, tasks: Sequence[str]) -> Non
     n_files = 0
     with tarfile.open(fileobj=io.BufferedReader(_Joined(archives)), mode="r|gz") as archive:
         for member in archive:
-            # image tasks share pictures (MSCOCO is in four), so their archive is unpacked whole
+            # image tasks share images (MSCOCO is in four), so their archive is unpacked whole
             if member.isfile() and (not videos or videos.intersection(PurePosixPath(member.name).parts)):
                 archive.extract(member, folder, filter="data")  # refuses paths that lead out of the folder
                 n_files += 1

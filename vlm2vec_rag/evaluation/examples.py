@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One picture on disk."""
+    """One image on disk."""
 
     path: Path
 
@@ -48,7 +48,7 @@ class FrameFiles:
 
 @dataclass(frozen=True, slots=True)
 class ImageBytes:
-    """One picture as the bytes of its file, out of a row of a data set."""
+    """One image as the bytes of its file, out of a row of a data set."""
 
     data: bytes
     name: str
@@ -148,4 +148,4 @@ def _open(file: Path | io.BytesIO, name: str) -> PILImage:
     except FileNotFoundError as error:
         raise UnreadableMedia(f"{name} is not there; download the task's files again") from error
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableMedia(f"{name} is no readable picture ({error}); download the task's files again") from error
+        raise UnreadableMedia(f"{name} is no readable image ({error}); download the task's files again") from error

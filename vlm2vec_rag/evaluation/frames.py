@@ -1,7 +1,7 @@
 """Which frames of a video the benchmark shows the model.
 
 Two steps (VLM2Vec `src/utils/vision_utils/vision_utils.py` and the question answering parsers at 6e1e1d4): up to 64
-frames are kept as pictures, which is what the hub's archives hold, and 8 of those are shown. Where only a raw video is
+frames are kept as images, which is what the hub's archives hold, and 8 of those are shown. Where only a raw video is
 here, the first step is done too.
 """
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 8
 KEPT = 64
-_PICTURES = {".jpg", ".jpeg", ".png"}
+_IMAGES = {".jpg", ".jpeg", ".png"}
 Keeping: TypeAlias = Literal["even", "stepped"]
 
 
@@ -40,10 +40,10 @@ def frame_files(
     Raises:
         UnreadableMedia: There are no frames and no video.
     """
-    paths = _pictures(folder)
+    paths = _images(folder)
     if not paths and video is not None and video.is_file():
         _cut(video, folder, keeping)
-        paths = _pictures(folder)
+        paths = _images(folder)
     if not paths:
         raise UnreadableMedia(f"no frames in {folder}")
     return FrameFiles(tuple(paths[i] for i in shown_indices(len(paths), shown)))
@@ -57,7 +57,7 @@ def shown_indices(n_kept: int, shown: int | None = SHOWN) -> list[int]:
 
 
 def kept_indices(n_frames: int, keeping: Keeping = "even", kept: int = KEPT) -> list[int]:
-    """Which of a video's frames are kept as pictures.
+    """Which of a video's frames are kept as images.
 
     `even` takes floor(i * n / 64), to the end of the video; `stepped`, which the question answering parsers use, takes
     every (n // 64)th from the start and so never reaches the end.
@@ -68,10 +68,10 @@ def kept_indices(n_frames: int, keeping: Keeping = "even", kept: int = KEPT) -> 
     return list(range(0, n_frames, step))[:kept]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if path.suffix.lower() in _PICTURES), key=_natural)
+    return sorted((path for path in folder.iterdir() if path.suffix.lower() in _IMAGES), key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

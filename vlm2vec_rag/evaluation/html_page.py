@@ -91,8 +91,8 @@ def tile(label: str, value: str, note: str = "") -> str:
     return f'<div class="tile">{soft}{strong}<span class="soft">{below}</span></div>'
 
 
-def picture(image: PILImage, *, width_px: int = 360) -> str:
-    """A picture inside the page, reduced to what is shown."""
+def image_tag(image: PILImage, *, width_px: int = 360) -> str:
+    """An image inside the page, reduced to what is shown."""
     small = image.convert("RGB")
     small.thumbnail((width_px, width_px * 2))
     buffer = io.BytesIO()

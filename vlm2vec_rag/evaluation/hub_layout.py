@@ -3,7 +3,7 @@
 A data folder looks like the hub's own (`TIGER-Lab/MMEB-V2` with its archives unpacked), with the data sets that hold
 the rows beside it:
 
-    DATA/image-tasks/MMEB/...                    pictures of the image tasks
+    DATA/image-tasks/MMEB/...                    images of the image tasks
     DATA/video-tasks/frames/video_cls/...        frames of the video tasks (video_cls, video_qa, video_ret, video_mret)
     DATA/rows/<owner>/<name>/...                 a data set of rows, as it is on the hub, pages of documents included
 
@@ -64,7 +64,7 @@ class DataFolder:
     offline: bool = False  # never ask the hub
 
     def rows(self, task: Task, config: str | None) -> Iterator[Mapping[str, Any]]:
-        """Rows of one configuration of a task's data set, in their order; pictures as undecoded bytes.
+        """Rows of one configuration of a task's data set, in their order; images as undecoded bytes.
 
         Raises:
             UnreadableMedia: They are neither here nor, where the hub may be asked, on the hub.

@@ -19,19 +19,19 @@ from vlm2vec_rag.evaluation.examples import Collector, Example, ImageFile, TaskD
 from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath, inside
 from vlm2vec_rag.prompts import IMAGE_TOKEN, Task
 
-_MARK = "<|image_1|>"  # where the data sets say the picture goes
+_MARK = "<|image_1|>"  # where the data sets say the image goes
 
 
 def image_to_text(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:
-    """Classification, question answering and captions: a picture, with or without words, to a text."""
-    collector, picture = Collector(), _Pictures(folder.image_root(task))
+    """Classification, question answering and captions: an image, with or without words, to a text."""
+    collector, image = Collector(), _Images(folder.image_root(task))
     known = collector.candidates
 
     def take(row: Mapping[str, Any]) -> None:
         if not len(row["tgt_text"]):
             raise InvalidInput("the list of candidates is empty")
         candidates = {label: known.get(label) or Example(label, label) for label in row["tgt_text"]}
-        query = Example("", _query_prompt(task, row, collector), picture(row["qry_img_path"]))
+        query = Example("", _query_prompt(task, row, collector), image(row["qry_img_path"]))
         _add(collector, query, candidates)
 
     collector.each(folder.rows(task, HubPath.of(task).configs[0]), limit, take)
@@ -39,23 +39,23 @@ def image_to_text(task: Task, folder: DataFolder, limit: int | None = None) -> T
 
 
 def to_image(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:
-    """Retrieval and grounding: a text, a picture, or both, to a picture with or without a caption."""
-    collector, picture = Collector(), _Pictures(folder.image_root(task))
+    """Retrieval and grounding: a text, an image, or both, to an image with or without a caption."""
+    collector, image = Collector(), _Images(folder.image_root(task))
     known = collector.candidates
 
     def take(row: Mapping[str, Any]) -> None:
         paths, captions = list(row["tgt_img_path"]), list(row["tgt_text"])
         if len(captions) not in (1, len(paths)):
-            raise InvalidInput(f"{len(paths)} target pictures come with {len(captions)} captions")
+            raise InvalidInput(f"{len(paths)} target images come with {len(captions)} captions")
         captions = captions if len(captions) == len(paths) else captions * len(paths)
         # one list either has captions or has none: the public code looks at the first
         captions = captions if captions[0].strip() else [""] * len(paths)
         candidates: dict[str, Example] = {}
         for path, caption in zip(paths, captions, strict=True):
-            # the caption is part of the name: in RefCOCO-Matching one picture holds several right objects
+            # the caption is part of the name: in RefCOCO-Matching one image holds several right objects
             name = f"{path}:{caption.strip(chr(34))}"
-            candidates[name] = known.get(name) or Example(name, _target_prompt(task, row, caption), picture(path))
-        visual = picture(row["qry_img_path"]) if _shows_image(task) else None
+            candidates[name] = known.get(name) or Example(name, _target_prompt(task, row, caption), image(path))
+        visual = image(row["qry_img_path"]) if _shows_image(task) else None
         _add(collector, Example("", _query_prompt(task, row, collector), visual), candidates)
 
     collector.each(folder.rows(task, HubPath.of(task).configs[0]), limit, take)
@@ -102,8 +102,8 @@ def _shows_image(task: Task) -> bool:
     return "image" in task.query_modality
 
 
-class _Pictures:
-    """Finds the pictures that rows name; a task of 1,000 lists names each file hundreds of times, so it looks once."""
+class _Images:
+    """Finds the images that rows name; a task of 1,000 lists names each file hundreds of times, so it looks once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -8,7 +8,7 @@
 
 mteb says what is asked (its task, its modalities, which side); the instruction is chosen here, as the model was
 trained: MMEB-V2's own where mteb has one of its data sets, the default of the kind of item otherwise. Frames of a
-video are the ones MMEB-V2 would show. Pictures keep the encoder's pixel budget, which is recorded in the model's
+video are the ones MMEB-V2 would show. Images keep the encoder's pixel budget, which is recorded in the model's
 revision, so mteb never mixes results of two settings.
 """
 
@@ -49,7 +49,7 @@ MMEB_TASKS: Mapping[str, str] = MappingProxyType(
         "BreakfastZeroShot": "Breakfast",
     }
 )
-# tasks without two sides ask what a picture or video is: the MMEB-V2 task whose instruction asks the same
+# tasks without two sides ask what an image or video is: the MMEB-V2 task whose instruction asks the same
 _CLASSIFYING: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("ImageClassification", "ImageClustering", "ZeroShotClassification"), "ImageNet-1K"),
@@ -157,7 +157,7 @@ class MtebModel:
             if chosen is None and target == "text" and not shown:
                 chosen = _task_prompt(task, side)  # words that look for words have no instruction of their own here
             return prompts.query_prompt(text, shown, target=target, instruction=chosen)
-        kind: Kind = {"": "text", "image": _picture_kind(task), "video": "clip"}[shown]
+        kind: Kind = {"": "text", "image": _image_kind(task), "video": "clip"}[shown]
         return prompts.item_prompt(kind, text, instruction=chosen)
 
 
@@ -165,7 +165,7 @@ def _frames(video: Any, count: int) -> list[PILImage]:
     """The frames MMEB-V2 would show: some of the 64 that it would keep.
 
     Args:
-        video: A torchcodec decoder, as mteb's data sets give it, or a list of pictures.
+        video: A torchcodec decoder, as mteb's data sets give it, or a list of images.
         count: How many to show.
     """
     from PIL import Image
@@ -187,11 +187,11 @@ def _target(task: Any) -> Kind:
     letters = category.rsplit("2", maxsplit=1)[-1]
     for letter in "vi":  # a page or a clip that comes with words is still a page or a clip
         if letter in letters:
-            return _picture_kind(task) if letter == "i" else _KINDS[letter]
+            return _image_kind(task) if letter == "i" else _KINDS[letter]
     return "text"
 
 
-def _picture_kind(task: Any) -> Kind:
+def _image_kind(task: Any) -> Kind:
     """mteb files pages of documents under this type, whatever the benchmark."""
     return "page" if task.type == "DocumentUnderstanding" else "image"
 

@@ -141,7 +141,7 @@ def _name(retriever: Retriever) -> str:
 def _modes(retriever: Retriever) -> tuple[Mode, ...]:
     if retriever.encoder is None or not retriever.collection.dim:
         return ("bm25",)
-    return ("fused", "dense", "bm25")
+    return ("hybrid", "dense", "bm25")
 
 
 def _ask(retriever: Retriever, query: OwnQuery, mode: Mode) -> Answer:

@@ -1,7 +1,7 @@
 """Vectors kept on disk, chunk by chunk, under a hash of everything that changes them.
 
 The name of a chunk is a hash of its own inputs (each complete prompt, and the name, size and time of each file, or the
-bytes of a picture), in a folder named by a hash of the model, its settings and its number type. So a run that was
+bytes of an image), in a folder named by a hash of the model, its settings and its number type. So a run that was
 killed goes on where it was, a changed pixel budget finds an empty folder, a changed file a new name, and tasks that
 share inputs share vectors. Several processes fill one folder, each with its own share of the chunks.
 """

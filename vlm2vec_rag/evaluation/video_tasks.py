@@ -99,7 +99,7 @@ def moments(task: Task, folder: DataFolder, limit: int | None = None) -> TaskDat
 
 
 def moment_seeker(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:
-    """A sentence, alone or with a picture or a clip, to a clip; every frame that is kept is shown."""
+    """A sentence, alone or with an image or a clip, to a clip; every frame that is kept is shown."""
     collector, root = Collector(), folder.frame_root(task)
 
     def clip(path: str) -> tuple[str, FrameFiles]:
@@ -130,10 +130,10 @@ def _shown_by(
         return "video", clip(path)[1]
     if not path.endswith(".jpg"):
         return "", None
-    picture = ImageFile(inside(root, f"query_{path}"))
-    if not picture.path.is_file():
-        raise UnreadableMedia(f"{picture.path} is not there")
-    return "image", picture
+    image = ImageFile(inside(root, f"query_{path}"))
+    if not image.path.is_file():
+        raise UnreadableMedia(f"{image.path} is not there")
+    return "image", image
 
 
 class _Frames:

@@ -1,4 +1,4 @@
-"""Files to items: PDF pages, pictures, video clips and passages of text, read in a process that may be killed.
+"""Files to items: PDF pages, images, video clips and passages of text, read in a process that may be killed.
 
 `MediaReader` is the way in; `find_media` lists what there is to read. Importing this opens and starts nothing.
 """

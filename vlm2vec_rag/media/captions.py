@@ -1,4 +1,4 @@
-"""The words a picture carries in its own file: a title and a caption, for the word side of a search.
+"""The words an image carries in its own file: a title and a caption, for the word side of a search.
 
 Read from, the first that is filled winning: PNG text (`Title`, `Description`), EXIF `ImageDescription`, and XMP
 (`dc:title`, `dc:description`), which between them hold what photographers, Lightroom and drawing programs write.
@@ -23,7 +23,7 @@ _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What a picture says of itself; both empty when it says nothing."""
+    """What an image says of itself; both empty when it says nothing."""
 
     title: str = ""
     description: str = ""
@@ -35,14 +35,14 @@ class Caption:
         return "\n".join(part for part in both if part)
 
 
-def caption_of(picture: PILImage, max_chars: int) -> Caption:
-    """The caption of a decoded picture: PNG text may stand after the pixels, and is known only then.
+def caption_of(image: PILImage, max_chars: int) -> Caption:
+    """The caption of a decoded image: PNG text may stand after the pixels, and is known only then.
 
-    Broken metadata count as none: the pixels are what a picture is read for.
+    Broken metadata count as none: the pixels are what an image is read for.
     """
-    xmp = _xmp(picture)
-    titles = (picture.info.get("Title"), xmp.title)
-    descriptions = (picture.info.get("Description"), _exif_description(picture), xmp.description)
+    xmp = _xmp(image)
+    titles = (image.info.get("Title"), xmp.title)
+    descriptions = (image.info.get("Description"), _exif_description(image), xmp.description)
     return Caption(_first(titles, max_chars), _first(descriptions, max_chars))
 
 
@@ -52,8 +52,8 @@ def _first(candidates: tuple[object, ...], max_chars: int) -> str:
     return next((text[:max_chars] for text in texts if text), "")
 
 
-def _exif_description(picture: PILImage) -> str:
-    value = picture.getexif().get(_IMAGE_DESCRIPTION)
+def _exif_description(image: PILImage) -> str:
+    value = image.getexif().get(_IMAGE_DESCRIPTION)
     if not isinstance(value, str):
         return ""
     try:
@@ -63,12 +63,12 @@ def _exif_description(picture: PILImage) -> str:
         return value
 
 
-def _xmp(picture: PILImage) -> Caption:
-    packet = picture.info.get("xmp")
+def _xmp(image: PILImage) -> Caption:
+    packet = image.info.get("xmp")
     if not isinstance(packet, bytes):
         return Caption()
     try:
-        # in pictures XMP is UTF-8; read as text, no other encoding can carry a DOCTYPE past the check
+        # in images XMP is UTF-8; read as text, no other encoding can carry a DOCTYPE past the check
         text = packet.decode()
         # entities, which let a few bytes grow to gigabytes, need a DOCTYPE, and XMP has none
         if "<!DOCTYPE" in text:

@@ -10,7 +10,7 @@ from vlm2vec_rag.media.ocr import PATIENCE
 from vlm2vec_rag.media.process import OutOfMemory, TimedOut, Worker, WorkerDied
 from vlm2vec_rag.media.settings import MediaKind, MediaLimits, MediaSettings
 
-ITEMS: dict[MediaKind, str] = {"pdf": "page", "video": "clip", "text": "passage", "image": "picture"}
+ITEMS: dict[MediaKind, str] = {"pdf": "page", "video": "clip", "text": "passage", "image": "image"}
 
 
 class Clock:
@@ -33,7 +33,7 @@ class Guard:
     def __init__(self, settings: MediaSettings, limits: MediaLimits) -> None:
         self._worker = Worker(settings, limits)
         self._limits = limits
-        self._patience = PATIENCE if settings.ocr else 1
+        self._retry_policy = PATIENCE if settings.ocr else 1
 
     def ask(self, kind: MediaKind, method: str, path: str, arguments: tuple[Any, ...], clock: Clock | None) -> Any:
         """The worker's answer; a worker that dies over a file is that file's error.
@@ -44,7 +44,7 @@ class Guard:
             UnreadableMedia: The worker died. The cause is WorkerDied.
         """
         limit_s = self._limits.seconds_per_clip if kind == "video" else self._limits.seconds_per_item
-        limit_s *= self._patience
+        limit_s *= self._retry_policy
         started = time.monotonic()
         try:
             return self._ask_until_sure(method, [path, *arguments], min(limit_s, clock.left_s) if clock else limit_s)

@@ -1,4 +1,4 @@
-"""Picture files as Image items: upright, on white, RGB, 8 bits, no larger than the model sees."""
+"""Image files as Image items: upright, on white, RGB, 8 bits, no larger than the model sees."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 class ImageFile:
-    """A picture file. An animation counts as its first frame."""
+    """An image file. An animation counts as its first frame."""
 
     def __init__(self, path: str, sniffed: Sniffed, settings: MediaSettings, limits: MediaLimits) -> None:
         import PIL.Image
@@ -29,13 +29,13 @@ class ImageFile:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # limits.pixels is the judge, and flaws in metadata do no harm
-                self._picture = PIL.Image.open(path, formats=IMAGE_FORMATS)
+                self._image = PIL.Image.open(path, formats=IMAGE_FORMATS)
         except PIL.Image.DecompressionBombError as error:
             raise MediaLimit(f"{path}: {error}; reduce it first") from error
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise self._unreadable(error) from error
         try:
-            width, height = self._picture.size
+            width, height = self._image.size
             if width * height > limits.pixels:
                 advice = "reduce it or raise limits.pixels"
                 raise MediaLimit(f"{path}: has {width} x {height} px, the limit is {limits.pixels} px; {advice}")
@@ -51,19 +51,19 @@ class ImageFile:
         return self.image()
 
     def image(self, max_pixels: int | None = None) -> Image:
-        """The picture, reduced where that cannot change its vector, with the title and caption its file holds."""
+        """The image, reduced where that cannot change its vector, with the title and caption its file holds."""
         import PIL.Image
 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # flaws in metadata: the pixels are what counts
-                image = upright_rgb(self._picture)
-                caption = caption_of(self._picture, self._limits.page_chars)
+                image = upright_rgb(self._image)
+                caption = caption_of(self._image, self._limits.page_chars)
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, PIL.Image.DecompressionBombError) as error:
             raise self._unreadable(error) from error
         size = reduced_size(image.height, image.width, max_pixels or self._settings.max_pixels)
         shown = image.copy() if size is None else resize(image, *size)
-        frames = getattr(self._picture, "n_frames", 1)  # goes through the file, and may leave another frame loaded
+        frames = getattr(self._image, "n_frames", 1)  # goes through the file, and may leave another frame loaded
         return Image(
             image=shown,
             source=self._path,
@@ -73,16 +73,16 @@ class ImageFile:
         )
 
     def close(self) -> None:
-        self._picture.close()
+        self._image.close()
 
     def _is_sideways(self) -> bool:
         """Whether it is turned by 90 degrees when shown, as far as its header says."""
-        if self._picture.format == "PNG" and "exif" not in self._picture.info:
-            return False  # Pillow would decode the whole picture to look for EXIF after its pixels
+        if self._image.format == "PNG" and "exif" not in self._image.info:
+            return False  # Pillow would decode the whole image to look for EXIF after its pixels
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # flaws in metadata: the pixels are what counts
-                return self._picture.getexif().get(_ORIENTATION) in _SIDEWAYS
+                return self._image.getexif().get(_ORIENTATION) in _SIDEWAYS
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise self._unreadable(error) from error
 
@@ -92,18 +92,18 @@ class ImageFile:
         )
 
 
-def upright_rgb(picture: PILImage) -> PILImage:
+def upright_rgb(image: PILImage) -> PILImage:
     """Decode the current frame: turned as its EXIF data say, transparent parts on white, 8 bits per channel.
 
     16 bits are scaled by their full range (65535 is white); 32-bit integers and floats from their least to their
     greatest value. Colour profiles are not applied, as the public code does not apply them either. Where nothing is to
-    be done the very picture is returned: one of 200 megapixels is 600 MB, and each copy as much again.
+    be done the very image is returned: one of 200 megapixels is 600 MB, and each copy as much again.
     """
     from PIL import Image, ImageOps
 
-    picture.load()
-    is_turned = picture.getexif().get(_ORIENTATION, 1) != 1
-    image = _eight_bits(ImageOps.exif_transpose(picture) if is_turned else picture)
+    image.load()
+    is_turned = image.getexif().get(_ORIENTATION, 1) != 1
+    image = _eight_bits(ImageOps.exif_transpose(image) if is_turned else image)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.new("RGBA", layer.size, "white")
@@ -111,17 +111,17 @@ def upright_rgb(picture: PILImage) -> PILImage:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _eight_bits(picture: PILImage) -> PILImage:
+def _eight_bits(image: PILImage) -> PILImage:
     import numpy as np
     from PIL import Image
 
-    if picture.mode.startswith("I;16"):
-        values = np.asarray(picture).astype(np.uint32)
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if picture.mode not in ("I", "F"):
-        return picture
-    values = np.asarray(picture, dtype=np.float64)
-    if picture.mode == "I" and picture.format == "PNG":  # 16 bits in a 32-bit picture, from older Pillow
+    if image.mode not in ("I", "F"):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    if image.mode == "I" and image.format == "PNG":  # 16 bits in a 32-bit image, from older Pillow
         return Image.fromarray((values / 257 + 0.5).clip(0, 255).astype(np.uint8))
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Words that stand in pixels only: on scanned pages, in pictures and in frames (`pip install 'vlm2vec-rag[ocr]'`).
+"""Words that stand in pixels only: on scanned pages, in images and in frames (`pip install 'vlm2vec-rag[ocr]'`).
 
 RapidOCR's wheel carries its models, so nothing is downloaded. They read Latin and Chinese script. On a page of 118
 words rendered at the size that the encoder sees, 95% of the words were read as they stand; twice the pixels gained one
@@ -55,11 +55,11 @@ class WordReader:
         text = "\n".join([item.text, *lines] if item.text.strip() else lines)[: self._max_chars]
         return replace(item, text=text, metadata={**item.metadata, "ocr": True})
 
-    def lines(self, picture: PILImage) -> list[str]:
-        """The lines of text in a picture, from top to bottom."""
+    def lines(self, image: PILImage) -> list[str]:
+        """The lines of text in an image, from top to bottom."""
         import numpy as np
 
-        found, _ = self._loaded()(np.asarray(picture.convert("RGB"))[:, :, ::-1], use_cls=False)  # it expects BGR
+        found, _ = self._loaded()(np.asarray(image.convert("RGB"))[:, :, ::-1], use_cls=False)  # it expects BGR
         return [line for _, text, _ in found or () if (line := " ".join(clean(text).split()))]
 
     def _lines_of_frames(self, frames: Sequence[PILImage]) -> list[str]:

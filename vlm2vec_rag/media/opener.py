@@ -34,7 +34,7 @@ _File = TypeVar("_File", bound=MediaFile)
 _NAMES: dict[type[MediaFile], str] = {
     PdfFile: "a PDF",
     VideoFile: "a video",
-    ImageFile: "a picture",
+    ImageFile: "an image",
     TextFile: "a text",
 }
 

@@ -69,7 +69,7 @@ class MediaReader:
         return cast(MediaInfo, self._ask(path, "probe"))
 
     def items(self, path: str | os.PathLike[str]) -> Iterator[Item]:
-        """The items of a file, one by one as they are asked for: pages, clips or passages in order, or one picture.
+        """The items of a file, one by one as they are asked for: pages, clips or passages in order, or one image.
 
         Their source is the file's absolute path. A page or clip that cannot be read is passed over; after the last good
         one a single error names the first that failed. So all that is good in a file is had, and a bad file is one
@@ -114,7 +114,7 @@ class MediaReader:
         return cast(Page, self._ask(path, "page", page, max_pixels))
 
     def words(self, path: str | os.PathLike[str], page: int) -> list[Word]:
-        """The words of a page and where they stand, to mark matches on a picture of it.
+        """The words of a page and where they stand, to mark matches on an image of it.
 
         Raises:
             InvalidInput: There is no such page, or the file is no PDF.
@@ -139,10 +139,10 @@ class MediaReader:
         return cast(Clip, self._ask(path, "clip", start_s, end_s, frames, max_pixels))
 
     def image(self, path: str | os.PathLike[str], max_pixels: int | None = None) -> Image:
-        """A picture; `max_pixels` None takes the settings' own.
+        """An image; `max_pixels` None takes the settings' own.
 
         Raises:
-            InvalidInput: The file is no picture.
+            InvalidInput: The file is no image.
             MediaError: As for `probe`.
         """
         return cast(Image, self._ask(path, "image", max_pixels))

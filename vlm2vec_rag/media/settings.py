@@ -24,7 +24,7 @@ class MediaSettings:
         InvalidInput: A value makes no sense.
     """
 
-    max_pixels: int = MAX_PIXELS  # of a page, a picture, or each frame of a clip
+    max_pixels: int = MAX_PIXELS  # of a page, an image, or each frame of a clip
     frames: int = 8  # of a clip
     window_s: float = 30.0  # a longer video becomes several clips
     overlap_s: float = 5.0  # of two clips that follow each other
@@ -32,7 +32,7 @@ class MediaSettings:
     video_reader: VideoReader = "pyav"
     supersample: float = 1.0  # pages are rendered so many times larger, then reduced: 1.5 is 150 dpi for A4
     text_chars: int = 2000  # longest passage of a text file
-    ocr: bool = False  # read words in scanned pages, pictures and frames while indexing; takes seconds for each
+    ocr: bool = False  # read words in scanned pages, images and frames while indexing; takes seconds for each
     password: str | None = field(default=None, repr=False)  # tried on encrypted PDF files
 
     def __post_init__(self) -> None:
@@ -94,7 +94,7 @@ class MediaLimits:
     file_bytes: int = 20 * 2**30
     text_bytes: int = 20 * 2**20  # of a text or subtitle file, which is held in memory
     pages: int = 5_000
-    pixels: int = 200_000_000  # of a source picture or frame, or of an exported page: 200 megapixel cameras pass
+    pixels: int = 200_000_000  # of a source image or frame, or of an exported page: 200 megapixel cameras pass
     page_chars: int = 200_000  # of a page's text layer; what comes after is left out
     duration_s: float = 12 * 3600.0
     clips: int = 5_000
@@ -117,10 +117,10 @@ class MediaInfo:
 
     kind: MediaKind
     format: str  # as its content says: "pdf", "png", "mp4", "markdown"
-    items: int  # pages, pictures, clips or passages
+    items: int  # pages, images, clips or passages
     pages: int | None = None
     duration_s: float | None = None
-    width: int | None = None  # px of a picture or frame as shown: turned upright, pixels made square
+    width: int | None = None  # px of an image or frame as shown: turned upright, pixels made square
     height: int | None = None
 
 

@@ -41,9 +41,9 @@ _NOT_READ: tuple[tuple[bytes, str, str], ...] = (
     (b"%!PS", "PostScript", "convert it with ps2pdf first"),
     (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)", "convert it to PDF or PNG first"),
     (b"AT&TFORM", "a DjVu document", "convert it to PDF first"),
-    (b"8BPS", "a Photoshop picture", "export it to PNG first"),
-    (b"ID3", "audio", "only videos with a picture can be read"),
-    (b"fLaC", "audio", "only videos with a picture can be read"),
+    (b"8BPS", "a Photoshop image", "export it to PNG first"),
+    (b"ID3", "audio", "only videos with an image can be read"),
+    (b"fLaC", "audio", "only videos with an image can be read"),
     (b"#EXTM3U", "a playlist", "give the videos themselves; a playlist is never followed"),
     (b"ffconcat version", "a playlist", "give the videos themselves; a playlist is never followed"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run: git lfs pull"),
@@ -135,7 +135,7 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
         return "text", "markdown" if Path(path).suffix.lower() in (".md", ".markdown") else "text"
     raise UnsupportedMedia(
         f"{path}: is of no known kind (it starts with {head[:8].hex(' ')}); "
-        "expected a PDF, a picture, a video, or plain text"
+        "expected a PDF, an image, a video, or plain text"
     )
 
 
@@ -151,7 +151,7 @@ def _image_format(path: str | os.PathLike[str], head: bytes) -> str | None:
         if head[8:12] in (b"avif", b"avis"):
             return "avif"
         if head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
-            raise UnsupportedMedia(f"{path}: is a HEIC picture; convert it to JPEG or PNG first")
+            raise UnsupportedMedia(f"{path}: is a HEIC image; convert it to JPEG or PNG first")
     return None
 
 
@@ -164,7 +164,7 @@ def _video_format(path: str | os.PathLike[str], head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        raise UnsupportedMedia(f"{path}: is audio; only videos with a picture can be read")
+        raise UnsupportedMedia(f"{path}: is audio; only videos with an image can be read")
     return None
 
 

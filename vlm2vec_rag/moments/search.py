@@ -82,7 +82,7 @@ def search_moments(
     retriever: Retriever,
     *,
     limit: int = 5,
-    mode: Mode = "fused",
+    mode: Mode = "hybrid",
     filter: Filter | None = None,
     reader: MediaReader | None = None,
     max_cells: int = 48,
@@ -125,7 +125,7 @@ def search_videos(
     *,
     pool: Pool = "max",
     limit: int = 5,
-    mode: Mode = "fused",
+    mode: Mode = "hybrid",
     filter: Filter | None = None,
     videos: int = 20,
 ) -> list[Hit]:

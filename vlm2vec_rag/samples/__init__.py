@@ -1,7 +1,7 @@
-"""A small collection that ships with the package: documents, a film and pictures, and five questions about them.
+"""A small collection that ships with the package: documents, a film and images, and five questions about them.
 
 All of it is real and free to redistribute; SOURCES.md beside this file says where each file is from, who made it and
-under which licence. The words that find a picture are its own caption (PNG `Title` and `Description`, EXIF
+under which licence. The words that find an image are its own caption (PNG `Title` and `Description`, EXIF
 `ImageDescription`), those that find a moment of the film are its subtitles, those that find a page are its text.
 """
 
@@ -26,7 +26,7 @@ class SampleQuestion:
     places: tuple[str, ...]
 
     def is_answered_by(self, place: str) -> bool:
-        """Whether a hit's place answers the question: the same page, the same picture, a clip around the moment.
+        """Whether a hit's place answers the question: the same page, the same image, a clip around the moment.
 
         Args:
             place: A `Hit.place`; its file may be given with any folder before it.
@@ -52,7 +52,7 @@ QUESTIONS: tuple[SampleQuestion, ...] = (
 
 
 def folder() -> Path:
-    """The folder to index: three PDFs, a film with its subtitles, and ten pictures, 3.4 MB in all."""
+    """The folder to index: three PDFs, a film with its subtitles, and ten images, 3.4 MB in all."""
     return Path(__file__).parent / "files"
 
 

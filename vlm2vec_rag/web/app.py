@@ -37,7 +37,7 @@ def theme() -> Any:
 def ui(library: Library, downloads: DownloadLimits | None) -> Any:
     """All tabs over one library."""
     with gr.Blocks(title="vlm2vec-rag", analytics_enabled=False) as blocks:
-        gr.Markdown("## vlm2vec-rag · find the page, the picture, the second")
+        gr.Markdown("## vlm2vec-rag · find the page, the image, the second")
         with gr.Tabs():
             with gr.Tab("Search", id="search"):
                 search_tab.build(library)

@@ -142,7 +142,7 @@ def _fetch(connection: Connection, address: str, folder: str, limits: DownloadLi
 
     settings = {
         "outtmpl": f"{folder}/%(title).100B-%(id).40B.%(ext)s",
-        "format": "b[height<=720]/b",  # one file with sound and picture; the model sees no more than 720 lines
+        "format": "b[height<=720]/b",  # one file with sound and image; the model sees no more than 720 lines
         "restrictfilenames": True,
         "noplaylist": True,
         "playlist_items": "1",

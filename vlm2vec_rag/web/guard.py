@@ -1,4 +1,4 @@
-"""Who may use the app: this machine alone, or whoever knows the password. One door for pages, pictures and events."""
+"""Who may use the app: this machine alone, or whoever knows the password. One door for pages, images and events."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ class Library:
             return None
         return self.retriever.hit(Found(id=points[0].id, score=0.0, payload=points[0].payload)) if points else None
 
-    def picture(self, hit: Hit, question: str = "") -> PILImage | None:
-        """A page large with the question's words marked, or a picture; None for what has neither.
+    def image(self, hit: Hit, question: str = "") -> PILImage | None:
+        """A page large with the question's words marked, or an image; None for what has neither.
 
         Raises:
             MediaError: The file is gone or can no longer be read.

@@ -25,7 +25,7 @@ def build(library: Library, downloads: DownloadLimits | None) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             files = gr.File(
-                label="Files: PDF, pictures, videos, text, subtitles",
+                label="Files: PDF, images, videos, text, subtitles",
                 file_count="multiple",
                 type="filepath",
                 file_types=sorted({*SUPPORTED, ".srt", ".vtt"}),

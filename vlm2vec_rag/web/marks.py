@@ -1,4 +1,4 @@
-"""Mark the words of a question on a picture of a page."""
+"""Mark the words of a question on an image of a page."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ STYLE = """
 
 
 def hit_html(hit: Hit, question: str = "") -> str:
-    """One hit: its page with the words marked, its picture, or its clip from its second; and its text below."""
+    """One hit: its page with the words marked, its image, or its clip from its second; and its text below."""
     name = escape(Path(hit.source).name)
     where = {
         "page": f"page {hit.page}"
@@ -77,5 +77,5 @@ def _pixels(hit: Hit, question: str) -> str:
         return f'<video controls autoplay muted playsinline preload="metadata" src="{address}/video{span}"></video>'
     if hit.kind in ("page", "image"):
         words = f"?q={quote(question)}" if question and hit.kind == "page" else ""
-        return f'<img alt="{escape(hit.place)}" src="{address}/picture{words}">'
+        return f'<img alt="{escape(hit.place)}" src="{address}/image{words}">'
     return ""

@@ -25,7 +25,7 @@ HEADERS = {
 
 
 def add_routes(app: FastAPI, library: Library) -> None:
-    """Add `/view/ID`, `/hit/ID/picture`, `/hit/ID/thumbnail` and `/hit/ID/video`."""
+    """Add `/view/ID`, `/hit/ID/image`, `/hit/ID/thumbnail` and `/hit/ID/video`."""
     from fastapi import HTTPException
     from fastapi.responses import FileResponse, HTMLResponse, Response
 
@@ -38,13 +38,13 @@ def add_routes(app: FastAPI, library: Library) -> None:
     def view(point_id: str, q: str = "") -> Any:
         return HTMLResponse(page_html(found(point_id), q), headers=HEADERS)
 
-    def picture(point_id: str, q: str = "") -> Any:
+    def image(point_id: str, q: str = "") -> Any:
         try:
-            image = library.picture(found(point_id), q)
+            image = library.image(found(point_id), q)
         except MediaError as error:
             raise HTTPException(410, str(error)) from error
         if image is None:
-            raise HTTPException(404, "this item has no picture")
+            raise HTTPException(404, "this item has no image")
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=88)
         return Response(buffer.getvalue(), media_type="image/jpeg", headers=HEADERS)
@@ -52,7 +52,7 @@ def add_routes(app: FastAPI, library: Library) -> None:
     def thumbnail(point_id: str) -> Any:
         hit = found(point_id)
         if hit.thumbnail is None:
-            raise HTTPException(404, "there is no small picture of this item")
+            raise HTTPException(404, "there is no small image of this item")
         return FileResponse(hit.thumbnail, headers=HEADERS)
 
     def video(point_id: str) -> Any:
@@ -66,6 +66,6 @@ def add_routes(app: FastAPI, library: Library) -> None:
         return FileResponse(hit.source, media_type=kind, headers=HEADERS)
 
     app.add_api_route("/view/{point_id}", view, methods=["GET"], response_class=HTMLResponse)
-    app.add_api_route("/hit/{point_id}/picture", picture, methods=["GET"], response_class=Response)
+    app.add_api_route("/hit/{point_id}/image", image, methods=["GET"], response_class=Response)
     app.add_api_route("/hit/{point_id}/thumbnail", thumbnail, methods=["GET"], response_class=FileResponse)
     app.add_api_route("/hit/{point_id}/video", video, methods=["GET"], response_class=FileResponse)

@@ -1,4 +1,4 @@
-"""The Search tab: a question of words, a picture or a clip; filters; a gallery of hits; one hit large."""
+"""The Search tab: a question of words, an image or a clip; filters; a gallery of hits; one hit large."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(library: Library) -> None:
             "", label="Question", placeholder="What do you look for?", scale=5, elem_id="question", autofocus=True
         )
         button = gr.Button("Search", variant="primary", scale=1, min_width=120, elem_id="search")
-    with gr.Accordion("Filters" + (", picture or clip as the question" if has_encoder else ""), open=False):
+    with gr.Accordion("Filters" + (", image or clip as the question" if has_encoder else ""), open=False):
         with gr.Row():
             kinds = gr.CheckboxGroup(list(KINDS), label="Kinds", min_width=220)
             sources = gr.Textbox("", label="Files", placeholder="report.pdf, *.mp4", min_width=160)
@@ -36,14 +36,14 @@ def build(library: Library) -> None:
             since = gr.Textbox("", label="Written since", placeholder="2026-01-31", min_width=120)
             until = gr.Textbox("", label="Written until", placeholder="2026-12-31", min_width=120)
             mode = gr.Radio(
-                ["fused", "dense", "bm25"] if has_encoder else ["bm25"],
-                value="fused" if has_encoder else "bm25",
+                ["hybrid", "dense", "bm25"] if has_encoder else ["bm25"],
+                value="hybrid" if has_encoder else "bm25",
                 label="Search by",
                 min_width=200,
             )
             limit = gr.Slider(4, 48, value=12, step=4, label="Hits", min_width=160)
         with gr.Row(visible=has_encoder):
-            image = gr.File(label="Ask with a picture", type="filepath", file_types=["image"], height=110)
+            image = gr.File(label="Ask with an image", type="filepath", file_types=["image"], height=110)
             clip = gr.File(label="Ask with a clip", type="filepath", file_types=["video"], height=110)
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
@@ -99,7 +99,7 @@ def build(library: Library) -> None:
 def build_query(library: Library, words: str, image: str | None, clip: str | None) -> Query:
     """The question, its pixels read in the guarded way."""
     if image and clip:
-        raise InvalidInput("both a picture and a clip are given; the model takes one of them")
+        raise InvalidInput("both an image and a clip are given; the model takes one of them")
     if image:
         return Query(text=words, image=library.reader.image(image).image)
     if clip:
@@ -137,19 +137,19 @@ def where(hit: Hit) -> str:
 
 
 def card(hit: Hit) -> Any:
-    """The small picture of a hit; for a text, its first words on a card."""
+    """The small image of a hit; for a text, its first words on a card."""
     if hit.thumbnail:
         return hit.thumbnail
     from textwrap import wrap
 
     from PIL import Image, ImageDraw, ImageFont
 
-    picture = Image.new("RGB", (360, 270), "#f4f4f8")
+    image = Image.new("RGB", (360, 270), "#f4f4f8")
     lines = wrap(hit.snippet(240) or hit.title or hit.kind, 34)[:9]
-    ImageDraw.Draw(picture).multiline_text(
+    ImageDraw.Draw(image).multiline_text(
         (18, 18), "\n".join(lines), fill="#222233", font=ImageFont.load_default(17), spacing=7
     )
-    return picture
+    return image
 
 
 def plain(text: str) -> str:

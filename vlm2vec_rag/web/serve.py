@@ -39,7 +39,7 @@ def serve(
     Args:
         collection: An open collection.
         encoder: The one it was built with; None searches by words only.
-        thumbnails: Where small pictures are kept.
+        thumbnails: Where small images are kept.
         uploads: Where uploaded and downloaded files are kept.
         chat_model: From `open_chat_model`; None answers with quotations.
         host: What to listen on. Anything but this machine alone needs a password.

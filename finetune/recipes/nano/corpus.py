@@ -43,7 +43,7 @@ TRAIN = (
     "r-doc-pdf",
     "texlive-humanities-doc",
     "texlive-latex-recommended-doc",
-    "texlive-pictures-doc",
+    "texlive-images-doc",
     "texlive-science-doc",
 )
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}

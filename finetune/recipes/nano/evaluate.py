@@ -31,12 +31,12 @@ WEIGHTS = (1.0, 0.5, 0.25, 0.1, 0.05)  # of the pixels' ranking, tried on valida
 
 
 def items(pages: Pages, chosen: list[int], max_pixels: int) -> Iterator[Page]:
-    """The pages as pictures, nothing else."""
+    """The pages as images, nothing else."""
     for page in chosen:
         width, height = pages.sizes[page].tolist()
         size = page_size(height, width, max_pixels)
-        picture = Image.fromarray(render(pages.paths[page], int(pages.numbers[page]), *size)).convert("RGB")
-        yield Page(image=picture, page=int(pages.numbers[page]) + 1)
+        image = Image.fromarray(render(pages.paths[page], int(pages.numbers[page]), *size)).convert("RGB")
+        yield Page(image=image, page=int(pages.numbers[page]) + 1)
 
 
 def main() -> None:
@@ -59,9 +59,9 @@ def main() -> None:
     asked = [each for each in draw(pages, args.questions if not args.pages else 10**6, 0) if each.page in place]
     right = np.array([place[each.page] for each in asked])
     encoder = load_encoder(args.model, device="cpu", dtype=args.dtype, max_pixels=args.max_pixels)
-    pictures = list(items(pages, chosen, args.max_pixels))
+    images = list(items(pages, chosen, args.max_pixels))
     started, cpu = time.monotonic(), time.process_time()
-    vectors = encoder.encode_items(pictures)
+    vectors = encoder.encode_items(images)
     elapsed, cpu = time.monotonic() - started, time.process_time() - cpu
     questions = encoder.encode_queries([each.text for each in asked], target="page")
 

@@ -48,7 +48,7 @@ def render(path: str, number: int, height: int, width: int) -> npt.NDArray[np.ui
 
 
 def render_about(path: str, number: int, height: int, width: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """`render`, now and then drawn at another size and resampled, as pictures that users give mostly are."""
+    """`render`, now and then drawn at another size and resampled, as images that users give mostly are."""
     if random.random() < 0.5:
         return render(path, number, height, width)
     share = random.uniform(0.96, 1.35)

@@ -214,7 +214,7 @@ def hold_back(mlp: Any, table: torch.Tensor) -> None:
 
 
 def grey_weight(model: Qwen2VLModel) -> torch.Tensor:
-    """(E, 196): what the patch embedding does to a grey picture."""
+    """(E, 196): what the patch embedding does to a grey image."""
     return fold_grey(model.visual.patch_embed.proj.weight)
 
 
@@ -226,9 +226,9 @@ def fold_grey(weight: torch.Tensor) -> torch.Tensor:
 
 
 def spread_grey(model: Qwen2VLModel, weight: torch.Tensor) -> None:
-    """Write a folded weight back so that grey pictures give exactly the same states, colour those of its mean.
+    """Write a folded weight back so that grey images give exactly the same states, colour those of its mean.
 
-    All of it goes to the first of a patch's two frames, which are the same in a picture. In a clip they are seconds
+    All of it goes to the first of a patch's two frames, which are the same in an image. In a clip they are seconds
     apart: summed, two screens of text would lie on top of each other and neither could be read.
     """
     scale = torch.tensor(STD).view(1, 3, 1, 1) / (3 * GREY_STD)

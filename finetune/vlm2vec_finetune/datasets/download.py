@@ -1,4 +1,4 @@
-"""Fetch a public set: stream its rows from the hub, unpack its pictures, and write a pairs file that training reads.
+"""Fetch a public set: stream its rows from the hub, unpack its images, and write a pairs file that training reads.
 
 Rows are streamed, so that a set is never on disk twice; training needs pairs by number, which a pairs file gives.
 """
@@ -29,11 +29,11 @@ def download(
     mirror: Path | None = None,
     say: Callable[[str], None] = logger.info,
 ) -> Path:
-    """Bring a set to `data/<repo>/<name>.jsonl`, with its pictures beside.
+    """Bring a set to `data/<repo>/<name>.jsonl`, with its images beside.
 
     Args:
         which: The set.
-        data: The folder of all sets; sets of one repository share their pictures.
+        data: The folder of all sets; sets of one repository share their images.
         cap: At most so many pairs; None takes what the paper's mix uses.
         mirror: A local copy of the repository, read instead of the hub.
         say: Told what is being fetched.
@@ -59,13 +59,13 @@ def download(
         raise UnreadableMedia(f"{which.name} cannot be fetched: {error}; run the same command again") from error
     if count == 0:
         path.unlink()
-        raise UnreadableMedia(f"{which.name}: no row of {which.repo} made a pair; its pictures are not in {folder}")
+        raise UnreadableMedia(f"{which.name}: no row of {which.repo} made a pair; its images are not in {folder}")
     say(f"{which.name}: {count} pairs in {path}")
     return path
 
 
 def _rows(which: PublicSet, mirror: Path | None) -> Iterator[Row]:
-    """The set's rows, one by one, pictures as bytes."""
+    """The set's rows, one by one, images as bytes."""
     if which.rows:
         with _file(which, which.rows, mirror).open(encoding="utf-8") as file:
             for line in file:

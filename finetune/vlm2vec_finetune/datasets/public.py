@@ -1,6 +1,6 @@
 """The public training sets of VLM2Vec-V2: what a row says, with the very prompts the model was trained with.
 
-A row of the hub becomes a pair of ours; pictures inside a row are written to files. Prompts differ from those of
+A row of the hub becomes a pair of ours; images inside a row are written to files. Prompts differ from those of
 serving and are given whole (`prompt`), as the public parsers make them.
 Source: `src/data/dataset/{mmeb,vidore,visrag,llavahound_caption,llavahound_qa}_dataset.py` at 6e1e1d4.
 """
@@ -46,7 +46,7 @@ class PublicSet:
     cap: int | None  # rows the paper's mix uses
     weight: float  # in the paper's mix
     rows: str = ""  # a JSONL file, where rows are not in Parquet
-    archives: str = ""  # pattern of the archives that hold its pictures
+    archives: str = ""  # pattern of the archives that hold its images
     unpack_into: str = ""
 
 
@@ -63,7 +63,7 @@ def public_set(name: str) -> PublicSet:
 
 
 def pairs_of(rows: Iterable[Row], parse: Parser, folder: Path, cap: int | None = None) -> Iterator[Pair]:
-    """Pairs of rows, at most `cap`; pictures inside rows are written below `folder`, those beside them lie there."""
+    """Pairs of rows, at most `cap`; images inside rows are written below `folder`, those beside them lie there."""
     count = 0
     for row in rows:
         if cap is not None and count >= cap:
@@ -75,7 +75,7 @@ def pairs_of(rows: Iterable[Row], parse: Parser, folder: Path, cap: int | None =
 
 
 def parse_mmeb(row: Row, folder: Path) -> Pair | None:
-    """MMEB-train: texts hold the instruction and `<|image_1|>`; pictures are paths below the unpacked archives."""
+    """MMEB-train: texts hold the instruction and `<|image_1|>`; images are paths below the unpacked archives."""
     query = _mmeb_side(row["qry"], row["qry_image_path"])
     target = _mmeb_side(row["pos_text"], row["pos_image_path"])
     negative = _mmeb_side(row.get("neg_text"), row.get("neg_image_path"))
@@ -144,7 +144,7 @@ def _mmeb_side(text: str | None, path: str | None) -> Content | None:
     # the rows' own token is put back after every other one has been broken
     parts = [plain(part) for part in (text or "").split("<|image_1|>")]
     prompt = IMAGE_TOKEN.join(parts)
-    if path and len(parts) == 1:  # a few targets show a picture and say nothing
+    if path and len(parts) == 1:  # a few targets show an image and say nothing
         prompt = f"{IMAGE_TOKEN}\n{prompt}" if prompt else IMAGE_TOKEN
     return Content(image=f"image/{path}" if path else "", prompt=prompt)
 
@@ -160,7 +160,7 @@ def _llavahound(row: Row, folder: Path, lead: str) -> Pair | None:
 
 
 def _write_image(image: Mapping[str, Any], folder: Path) -> str:
-    """Write a row's picture under the digest of its bytes; the same picture is written once."""
+    """Write a row's image under the digest of its bytes; the same image is written once."""
     data: bytes = image["bytes"]
     suffix = Path(image.get("path") or "").suffix.lower() or (".png" if data[:4] == b"\x89PNG" else ".jpg")
     name = hashlib.sha256(data).hexdigest()[:32]

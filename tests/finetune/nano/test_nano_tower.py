@@ -28,7 +28,7 @@ from tower import (
 )
 from words import BLANK, IMAGE, VIDEO, VOCABULARY
 
-from vlm2vec_rag.encoder.patches import PatchSettings, cut, plan
+from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
 
 RARITY = np.linspace(0.1, 9, VOCABULARY, dtype=np.float32)
 
@@ -43,16 +43,16 @@ def model():
     return model
 
 
-def grey_pictures():
+def grey_images():
     return np.random.default_rng(0).integers(0, 256, (2, 112, 224), dtype=np.uint8)
 
 
 def test_the_batched_tower_sees_what_transformers_tower_sees(model):
-    pictures = grey_pictures()
+    images = grey_images()
     seen = merge(
-        model.visual, see(model.visual, grey_weight(model), torch.from_numpy(cut_grey(pictures)), positions(4, 8)[None])
+        model.visual, see(model.visual, grey_weight(model), torch.from_numpy(cut_grey(images)), positions(4, 8)[None])
     )
-    colour = np.stack([pictures] * 3, axis=-1)
+    colour = np.stack([images] * 3, axis=-1)
     from PIL import Image
 
     settings = PatchSettings(mean=MEAN, std=STD)
@@ -64,10 +64,10 @@ def test_the_batched_tower_sees_what_transformers_tower_sees(model):
 
 
 def test_patches_stand_where_their_positions_say():
-    pictures = grey_pictures()
-    patches = cut_grey(pictures)
+    images = grey_images()
+    patches = cut_grey(images)
     for index, (row, column) in enumerate(positions(4, 8).tolist()):
-        expected = pictures[:, row * 14 : row * 14 + 14, column * 14 : column * 14 + 14].reshape(2, -1)
+        expected = images[:, row * 14 : row * 14 + 14, column * 14 : column * 14 + 14].reshape(2, -1)
         np.testing.assert_array_equal(patches[:, index], expected)
 
 
@@ -139,9 +139,9 @@ def test_a_page_as_one_row_of_sums_has_the_vector_of_its_cells(model):
 
 
 def test_a_clip_is_read_by_the_first_frame_of_each_pair(model):
-    pictures = torch.rand(2, 128, 3, 2, 196)
-    other = pictures.clone()
+    images = torch.rand(2, 128, 3, 2, 196)
+    other = images.clone()
     other[:, :, :, 1] = torch.rand(2, 128, 3, 196)  # what comes seconds later
     grid = torch.tensor([[2, 8, 16]])
-    seen = [model.visual(each.reshape(256, -1), grid_thw=grid).pooler_output for each in (pictures, other)]
+    seen = [model.visual(each.reshape(256, -1), grid_thw=grid).pooler_output for each in (images, other)]
     torch.testing.assert_close(seen[0], seen[1])

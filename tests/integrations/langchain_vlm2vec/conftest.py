@@ -18,7 +18,7 @@ from handmade_media import write_media
 
 @pytest.fixture(scope="session")
 def tiny(tiny_base: Path, tiny_adapter: Path) -> dict[str, Any]:
-    """Settings of the tiny model, as a user gives them; small pictures, so that it is quick."""
+    """Settings of the tiny model, as a user gives them; small images, so that it is quick."""
     return {
         "model": str(tiny_base),
         "adapter": str(tiny_adapter),
@@ -36,7 +36,7 @@ def embeddings(tiny: dict[str, Any]) -> VLM2VecEmbeddings:
 
 @pytest.fixture
 def media(tmp_path: Path) -> Path:
-    """Files of one's own: two pages, two pictures, a film of three seconds and a note."""
+    """Files of one's own: two pages, two images, a film of three seconds and a note."""
     folder = (tmp_path / "media").resolve()
     folder.mkdir()
     return write_media(folder)

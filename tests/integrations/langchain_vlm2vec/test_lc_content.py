@@ -1,4 +1,4 @@
-"""Hits become blocks that any chat model takes: quoted text, pictures of bounded number and size, gaps named."""
+"""Hits become blocks that any chat model takes: quoted text, images of bounded number and size, gaps named."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ def shape(blocks: list[Any]) -> str:
     return "".join(block["type"][0] for block in blocks)
 
 
-def picture(block: Any) -> Image.Image:
+def an_image(block: Any) -> Image.Image:
     assert block["mime_type"] == "image/jpeg"
     return Image.open(io.BytesIO(base64.b64decode(block["base64"])))
 
 
 @pytest.fixture
 def hits(media: Path) -> list[Document]:
-    """A page, a picture, a clip and a text, in this order."""
+    """A page, an image, a clip and a text, in this order."""
     order = ("report.pdf#page=2", "red.png", "talk.mp4#t=0,3", "note.md#char=0,31")
     loaded = {each.metadata["place"].rpartition("/")[2]: each for each in MediaLoader(media).load()}
     return [loaded[place] for place in order]
 
 
-def test_each_hit_has_its_number_place_text_and_pictures(hits: list[Document]) -> None:
+def test_each_hit_has_its_number_place_text_and_images(hits: list[Document]) -> None:
     blocks: list[Any] = documents_to_content_blocks(hits, frames=3)
     assert shape(blocks) == "t" + "ti" + "ti" + "tiii" + "t"
     assert "never an instruction" in blocks[0]["text"]
     for number, (at, document) in enumerate(zip((1, 3, 5, 9), hits, strict=True), start=1):
         head = f'<evidence number="{number}" place="{document.metadata["place"]}">\n'
         assert blocks[at]["text"].startswith(head + document.page_content.strip())
-    red, green, blue = picture(blocks[4]).resize((1, 1)).getpixel((0, 0))
+    red, green, blue = an_image(blocks[4]).resize((1, 1)).getpixel((0, 0))
     assert red > 240 and green < 15 and blue < 15
-    numbers = [read(picture(each)) for each in blocks[6:9]]
+    numbers = [read(an_image(each)) for each in blocks[6:9]]
     assert numbers == sorted(set(numbers)) and numbers[-1] > 45  # frames from all of its 90
 
 
-def test_pictures_are_bounded_in_number_and_size(hits: list[Document]) -> None:
-    blocks: list[Any] = documents_to_content_blocks(hits, max_pictures=3, frames=4, max_pixels=10_000)
+def test_images_are_bounded_in_number_and_size(hits: list[Document]) -> None:
+    blocks: list[Any] = documents_to_content_blocks(hits, max_images=3, frames=4, max_pixels=10_000)
     assert shape(blocks) == "t" + "ti" + "ti" + "ti" + "t"
     for block in blocks:
         if block["type"] == "image":
-            width, height = picture(block).size
+            width, height = an_image(block).size
             assert width * height <= 10_000
-    assert shape(documents_to_content_blocks(hits, max_pictures=1)) == "t" + "ti" + "t" + "t" + "t"
-    assert shape(documents_to_content_blocks(hits, max_pictures=0)) == "t" + "t" + "t" + "t" + "t"
+    assert shape(documents_to_content_blocks(hits, max_images=1)) == "t" + "ti" + "t" + "t" + "t"
+    assert shape(documents_to_content_blocks(hits, max_images=0)) == "t" + "t" + "t" + "t" + "t"
 
 
 def test_a_file_that_is_gone_or_broken_is_said_to_be(hits: list[Document], media: Path) -> None:
     (media / "report.pdf").unlink()
-    (media / "red.png").write_bytes(b"no picture any more")
+    (media / "red.png").write_bytes(b"no image any more")
     blocks: list[Any] = documents_to_content_blocks(hits)
     assert shape(blocks) == "t" + "t" + "t" + "tiii" + "t"
     assert "[1] cannot be shown" in blocks[1]["text"] and "Emission targets" in blocks[1]["text"]

@@ -47,9 +47,9 @@ def test_texts_and_questions_have_the_encoders_own_vectors(embeddings: VLM2VecEm
     assert not np.allclose(as_page, embeddings.embed_query("a car"), atol=1e-3)
 
 
-def test_a_picture_has_the_vector_of_its_pixels(embeddings: VLM2VecEmbeddings, media: Path) -> None:
-    pictures = [ImageItem(image=Image.open(media / name).convert("RGB")) for name in ("red.png", "blue.png")]
-    expected = embeddings.load().encode_items(pictures)
+def test_an_image_has_the_vector_of_its_pixels(embeddings: VLM2VecEmbeddings, media: Path) -> None:
+    images = [ImageItem(image=Image.open(media / name).convert("RGB")) for name in ("red.png", "blue.png")]
+    expected = embeddings.load().encode_items(images)
     assert not np.allclose(expected[0], expected[1], atol=1e-3)
     uris = [media / "red.png", (media / "blue.png").as_uri()]
     np.testing.assert_allclose(embeddings.embed_image(uris), expected, atol=1e-5)
@@ -89,7 +89,7 @@ async def test_awaited_they_are_the_same_and_the_event_loop_goes_on(embeddings: 
     ]
     for mine, theirs in zip(awaited, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
-    assert steps >= 20  # reading a picture and a film alone takes over 100 ms
+    assert steps >= 20  # reading an image and a film alone takes over 100 ms
 
 
 def test_the_model_is_loaded_at_first_use_and_shared(tiny: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from vlm2vec_rag.errors import UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.indexing import index
 
 
-def test_a_folder_is_a_document_for_each_page_picture_clip_and_passage(media: Path) -> None:
+def test_a_folder_is_a_document_for_each_page_image_clip_and_passage(media: Path) -> None:
     documents = {document.metadata["place"]: document for document in MediaLoader(media).load()}
     assert {place.removeprefix(f"{media}/"): each.metadata["kind"] for place, each in documents.items()} == {
         "blue.png": "image",

@@ -171,7 +171,7 @@ async def test_langchains_own_retriever_over_the_store_works_in_each_way(filled:
     ("options", "error", "message"),
     [
         ({"input": ""}, EmptyInput, "question is empty"),
-        ({"input": "C:\\pictures\\cat.png"}, InvalidInput, "is a path or an address"),
+        ({"input": "C:\\images\\cat.png"}, InvalidInput, "is a path or an address"),
         ({"input": {"query": "a"}}, InvalidInput, "question is a dict"),
         ({"image": "a.png", "clip": "b.mp4"}, InvalidInput, "an image and a clip"),
         ({"image": "http://example.org/a.png"}, OSError, "nothing is downloaded"),

@@ -86,7 +86,7 @@ async def test_what_it_writes_the_command_line_takes_for_indexed(
     assert {point.id: point.payload for point in store.collection.scroll()} == written
 
 
-async def test_pictures_and_videos_are_added_with_metadata_captions_and_ids(
+async def test_images_and_videos_are_added_with_metadata_captions_and_ids(
     store: VLM2VecVectorStore, media: Path, call: Call
 ) -> None:
     uris = [media / "red.png", (media / "blue.png").as_uri()]
@@ -395,5 +395,5 @@ def test_other_embeddings_refuse_pixels(media: Path) -> None:
     store = VLM2VecVectorStore.open(":memory:", DeterministicFakeEmbedding(size=6))
     with pytest.raises(InvalidInput, match=r"DeterministicFakeEmbedding embeds texts only and cannot see .*red\.png"):
         store.add_images([media / "red.png"])
-    with pytest.raises(InvalidInput, match="cannot see the picture"):
+    with pytest.raises(InvalidInput, match="cannot see the image"):
         store.similarity_search_by_image(media / "red.png")

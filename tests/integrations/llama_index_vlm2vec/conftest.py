@@ -12,7 +12,7 @@ from llama_index.core import Document
 from llama_index.core.schema import BaseNode
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNodeParser
-from llama_index.readers.vlm2vec import MediaReader
+from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from fake_qdrant import FakeQdrant
 from handmade_media import write_media
 
-# small pictures: what is tested here does not depend on their size
+# small images: what is tested here does not depend on their size
 SETTINGS: dict[str, Any] = {"device": "cpu", "dtype": "float32", "max_pixels": 64 * 28 * 28, "frames": 4}
 
 
@@ -31,14 +31,14 @@ def embed_model(tiny_base: Path, tiny_adapter: Path) -> VLM2VecEmbedding:
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PDF of two pages, two pictures, a film of three seconds and a note."""
+    """A PDF of two pages, two images, a film of three seconds and a note."""
     return write_media(tmp_path_factory.mktemp("media").resolve())
 
 
 @pytest.fixture(scope="session")
 def documents(media: Path, embed_model: VLM2VecEmbedding) -> list[Document]:
     """The folder's six items, and a text of another origin."""
-    loaded = MediaReader(media, settings=embed_model.media_settings).load_data()
+    loaded = VLM2VecReader(media, settings=embed_model.media_settings).load_data()
     return [*loaded, Document(text="An apple a day", metadata={"author": "Ada"}, id_="apple")]
 
 

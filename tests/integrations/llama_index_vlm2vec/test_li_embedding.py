@@ -65,10 +65,10 @@ async def test_the_vectors_are_the_librarys_own(embed_model: VLM2VecEmbedding, m
     with MediaReader(embed_model.media_settings) as reader:
         image = reader.image(media / "red.png")
         clip = reader.clip(media / "talk.mp4", 0.0, 3.0)
-    text, picture, video = encoder.encode_items(["a cat", image, clip])
+    text, seen, video = encoder.encode_items(["a cat", image, clip])
     assert embed_model.get_text_embedding("a cat") == near(text)
-    assert embed_model.get_image_embedding(str(media / "red.png")) == near(picture)
-    assert embed_model.get_image_embedding(BytesIO((media / "red.png").read_bytes())) == near(picture)
+    assert embed_model.get_image_embedding(str(media / "red.png")) == near(seen)
+    assert embed_model.get_image_embedding(BytesIO((media / "red.png").read_bytes())) == near(seen)
     assert embed_model.get_video_embedding(media / "talk.mp4") == near(video)
 
     questions = [
@@ -208,7 +208,7 @@ def test_an_empty_question_or_text_is_refused(embed_model: VLM2VecEmbedding, emp
             ask(empty)
 
 
-def test_a_picture_and_a_video_at_once_are_refused(embed_model: VLM2VecEmbedding, media: Path) -> None:
+def test_an_image_and_a_video_at_once_are_refused(embed_model: VLM2VecEmbedding, media: Path) -> None:
     with pytest.raises(InvalidInput, match="both image and video"):
         embed_model.query_bundle(image=media / "red.png", video=media / "talk.mp4")
 

@@ -13,17 +13,17 @@ from llama_index.core.llms.mock import MockLLMWithChatMemoryOfLastCall
 from llama_index.core.schema import ImageNode, MediaResource, Node, QueryBundle, TextNode
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.indices.vlm2vec import VLM2VecIndex
-from llama_index.node_parser.vlm2vec.pictures import Pictures
-from llama_index.readers.vlm2vec import MediaReader
+from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
+from llama_index_vlm2vec.images import ImageBudget
 from PIL import Image
 
 from vlm2vec_rag.errors import EmptyInput, FingerprintMismatch, InvalidInput, MediaError
 
 
 class Seeing(MockLLMWithChatMemoryOfLastCall):
-    """LlamaIndex's fake, with room for pictures."""
+    """LlamaIndex's fake, with room for images."""
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -37,7 +37,7 @@ class Seeing(MockLLMWithChatMemoryOfLastCall):
     def told(self) -> str:
         return "\n".join(message.content or "" for message in self.last_chat_messages or ())
 
-    def pictures(self) -> list[Image.Image]:
+    def images(self) -> list[Image.Image]:
         blocks = [block for message in self.last_chat_messages or () for block in message.blocks]
         return [Image.open(each.resolve_image()) for each in blocks if each.block_type == "image"]  # type: ignore[union-attr]
 
@@ -48,7 +48,7 @@ def index(embed_model: VLM2VecEmbedding, nodes: list[Any]) -> VLM2VecIndex:
     return VLM2VecIndex(nodes, storage_context=storage, embed_model=embed_model)
 
 
-async def test_a_chat_model_sees_the_page_the_picture_and_the_frames(
+async def test_a_chat_model_sees_the_page_the_image_and_the_frames(
     index: VLM2VecIndex, embed_model: VLM2VecEmbedding, nodes: list[Any]
 ) -> None:
     expected = {"page": 1, "image": 1, "clip": 4, "text": 0}
@@ -61,36 +61,36 @@ async def test_a_chat_model_sees_the_page_the_picture_and_the_frames(
             assert model.shown.count("image") == expected[node.metadata["kind"]]
             assert node.metadata["file_name"] in model.told
             assert node.get_content() in model.told
-            assert all(each.width * each.height <= 1_003_520 for each in model.pictures())
+            assert all(each.width * each.height <= 1_003_520 for each in model.images())
 
 
-def test_the_picture_shown_is_the_one_found(index: VLM2VecIndex, embed_model: VLM2VecEmbedding, media: Path) -> None:
+def test_the_image_shown_is_the_one_found(index: VLM2VecIndex, embed_model: VLM2VecEmbedding, media: Path) -> None:
     model = Seeing()
     engine = index.as_query_engine(llm=model, multimodal=True, similarity_top_k=1)
     for name, color in (("red.png", (254, 0, 0)), ("blue.png", (0, 0, 254))):
         vector = embed_model.get_image_embedding(str(media / name))
         engine.query(QueryBundle("what color is it?", embedding=vector))
-        [picture] = model.pictures()
-        assert picture.getpixel((20, 20)) == pytest.approx(color, abs=3)
+        [image] = model.images()
+        assert image.getpixel((20, 20)) == pytest.approx(color, abs=3)
 
 
 def test_how_much_is_shown_can_be_bounded(index: VLM2VecIndex, nodes: list[Any]) -> None:
     clip = next(node for node in nodes if node.metadata["kind"] == "clip")
     model = Seeing()
-    small = Pictures(max_pixels=2 * 28 * 28 * 8, frames=2)
-    engine = index.as_query_engine(llm=model, multimodal=True, similarity_top_k=1, pictures=small)
+    small = ImageBudget(max_pixels=2 * 28 * 28 * 8, frames=2)
+    engine = index.as_query_engine(llm=model, multimodal=True, similarity_top_k=1, images=small)
     engine.query(QueryBundle("what is it?", embedding=clip.embedding))
-    assert len(model.pictures()) == 2
-    assert all(each.width * each.height <= 28 * 28 * 8 for each in model.pictures())
+    assert len(model.images()) == 2
+    assert all(each.width * each.height <= 28 * 28 * 8 for each in model.images())
     with pytest.raises(InvalidInput, match="shows nothing"):
-        Pictures(frames=0)
+        ImageBudget(frames=0)
 
 
 def test_a_file_that_is_gone_is_said_and_the_answer_is_made(
     embed_model: VLM2VecEmbedding, media: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copy(media / "red.png", tmp_path / "red.png")
-    loaded = MediaReader(tmp_path, settings=embed_model.media_settings).load_data()
+    loaded = VLM2VecReader(tmp_path, settings=embed_model.media_settings).load_data()
     model = Seeing()
     engine = VLM2VecIndex.from_documents(loaded, embed_model=embed_model).as_query_engine(llm=model, multimodal=True)
     (tmp_path / "red.png").unlink()
@@ -146,7 +146,7 @@ def test_indexing_leaves_the_given_nodes_as_they_were(embed_model: VLM2VecEmbedd
 # questions
 
 
-async def test_a_picture_is_a_question(index: VLM2VecIndex, embed_model: VLM2VecEmbedding, media: Path) -> None:
+async def test_an_image_is_a_question(index: VLM2VecIndex, embed_model: VLM2VecEmbedding, media: Path) -> None:
     path = str(media / "red.png")
     retrievers = [index.as_retriever(similarity_top_k=7), _over(index, embed_model)]
     for retriever in retrievers:
@@ -181,7 +181,7 @@ async def test_a_path_as_a_question_is_refused(index: VLM2VecIndex, embed_model:
                 await retriever.aretrieve(asked)
 
 
-def test_a_picture_that_cannot_be_read_is_named(index: VLM2VecIndex, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_named(index: VLM2VecIndex, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.png"):
         index.as_retriever().retrieve(QueryBundle("", image_path=str(tmp_path / "gone.png")))
 

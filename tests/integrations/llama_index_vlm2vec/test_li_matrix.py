@@ -81,7 +81,7 @@ def test_a_retriever_over_the_collection_answers_as_the_library_does(
     from vlm2vec_rag.retrieval import search
 
     build(store, embed_model, nodes)
-    for mode in ("fused", "dense", "bm25"):
+    for mode in ("hybrid", "dense", "bm25"):
         retriever = VLM2VecRetriever(store.collection, embed_model, mode=mode, similarity_top_k=10)
         hits = search("emission targets", store.collection, embed_model.encoder, mode=mode, limit=10)
         found = ask(retriever, "emission targets")

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[3]
 PARTS = {
     "llama_index.embeddings.vlm2vec": {"VLM2VecEmbedding"},
     "llama_index.indices.vlm2vec": {"VLM2VecIndex"},
-    "llama_index.node_parser.vlm2vec": {"MediaDocument", "MediaNode", "MediaNodeParser", "Pictures"},
+    "llama_index.node_parser.vlm2vec": {"MediaDocument", "MediaNode", "MediaNodeParser", "ImageBudget"},
     "llama_index.postprocessor.vlm2vec": {"MergeClips", "TextRerank"},
-    "llama_index.readers.vlm2vec": {"MediaReader"},
+    "llama_index.readers.vlm2vec": {"VLM2VecReader"},
     "llama_index.retrievers.vlm2vec": {"VLM2VecIndexRetriever", "VLM2VecRetriever"},
     "llama_index.vector_stores.vlm2vec": {"VLM2VecVectorStore"},
 }
@@ -83,7 +83,7 @@ from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.indices.vlm2vec import VLM2VecIndex
 from llama_index.node_parser.vlm2vec import MediaNodeParser
 from llama_index.postprocessor.vlm2vec import MergeClips, TextRerank
-from llama_index.readers.vlm2vec import MediaReader
+from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
@@ -91,8 +91,8 @@ from vlm2vec_rag.collection import Filter
 
 embed_model = VLM2VecEmbedding(device="cuda")
 store = VLM2VecVectorStore.open("./my.vlm2vec", embed_model)
-documents = MediaReader("./media").load_data()
-reader = MediaReader()
+documents = VLM2VecReader("./media").load_data()
+reader = VLM2VecReader()
 documents += SimpleDirectoryReader("./media", file_extractor={".pdf": reader, ".mp4": reader}).load_data()
 storage = StorageContext.from_defaults(vector_store=store)
 index = VLM2VecIndex.from_documents(documents, storage, embed_model=embed_model)

@@ -12,7 +12,7 @@ from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNode, MediaNodeParser
-from llama_index.readers.vlm2vec import MediaReader
+from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 from PIL import Image
 
@@ -56,7 +56,7 @@ def test_only_what_changed_is_embedded_again(
     )
 
     def run() -> int:
-        return len(steps.run(documents=MediaReader(tmp_path, settings=settings).load_data()))
+        return len(steps.run(documents=VLM2VecReader(tmp_path, settings=settings).load_data()))
 
     assert (run(), run()) == (2, 0)
     Image.new("RGB", (60, 60), "green").save(tmp_path / "red.png")
@@ -70,24 +70,24 @@ def test_only_what_changed_is_embedded_again(
     assert [each.metadata["file_name"] for each in in_memory.get_nodes()] == ["red.png"]
 
 
-def test_two_pictures_without_words_are_two_to_the_cache(embed_model: VLM2VecEmbedding, media: Path) -> None:
+def test_two_images_without_words_are_two_to_the_cache(embed_model: VLM2VecEmbedding, media: Path) -> None:
     steps = pipeline(embed_model)
     made = [
-        steps.run(documents=MediaReader(media / name, settings=embed_model.media_settings).load_data())
+        steps.run(documents=VLM2VecReader(media / name, settings=embed_model.media_settings).load_data())
         for name in ("red.png", "blue.png", "red.png")
     ]
     assert [each.metadata["file_name"] for [each] in made] == ["red.png", "blue.png", "red.png"]
     assert made[0][0].embedding == pytest.approx(made[2][0].embedding, abs=1e-6)
 
 
-def test_a_picture_that_changed_since_it_was_loaded_is_stored_as_it_is_now(
+def test_an_image_that_changed_since_it_was_loaded_is_stored_as_it_is_now(
     embed_model: VLM2VecEmbedding, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (60, 60), "red").save(path)
-    loaded = MediaReader(path, settings=embed_model.media_settings).load_data()
+    loaded = VLM2VecReader(path, settings=embed_model.media_settings).load_data()
     Image.new("RGB", (60, 60), "blue").save(path)
-    [now] = MediaReader(path, settings=embed_model.media_settings).load_data()
+    [now] = VLM2VecReader(path, settings=embed_model.media_settings).load_data()
     [made] = embed_model(loaded)
     assert made.metadata["content_hash"] == now.metadata["content_hash"]
     assert made.node_id == MediaNodeParser()([now])[0].node_id

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
-from llama_index.node_parser.vlm2vec.nodes import to_node
 from llama_index.postprocessor.vlm2vec import MergeClips, TextRerank
-from llama_index.postprocessor.vlm2vec.merge import join_overlapping
+from llama_index_vlm2vec.merge_clips import join_overlapping
+from llama_index_vlm2vec.nodes import to_node
 
 from vlm2vec_rag.collection import Payload
 from vlm2vec_rag.errors import InvalidInput
@@ -30,7 +30,7 @@ def clip(start_s: float, end_s: float, score: float, text: str = "", source: str
 
 
 def text(words: str, score: float) -> NodeWithScore:
-    return NodeWithScore(node=TextNode(id_=words or "picture", text=words), score=score)
+    return NodeWithScore(node=TextNode(id_=words or "image", text=words), score=score)
 
 
 def places(found: list[NodeWithScore]) -> list[str]:
@@ -104,11 +104,11 @@ def by_length(question: str, texts: list[str]) -> list[float]:
     return [float(len(each)) for each in texts]
 
 
-def test_nodes_with_words_are_put_in_order_and_pictures_keep_their_ranks() -> None:
+def test_nodes_with_words_are_put_in_order_and_images_keep_their_ranks() -> None:
     found = [text("a", 0.9), text("", 0.8), text("ccc", 0.7), text("bb", 0.6)]
     reranked = TextRerank(by_length).postprocess_nodes(found, query_str="which?")
-    assert [(each.node_id, each.score) for each in reranked] == [("ccc", 3), ("picture", 0.8), ("bb", 2), ("a", 1)]
-    assert places(TextRerank(by_length, top_n=2).postprocess_nodes(found, query_str="which?")) == ["ccc", "picture"]
+    assert [(each.node_id, each.score) for each in reranked] == [("ccc", 3), ("image", 0.8), ("bb", 2), ("a", 1)]
+    assert places(TextRerank(by_length, top_n=2).postprocess_nodes(found, query_str="which?")) == ["ccc", "image"]
 
 
 def test_a_cross_encoder_is_taken_as_it_is() -> None:

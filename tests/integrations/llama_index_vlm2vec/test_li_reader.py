@@ -1,4 +1,4 @@
-"""`MediaReader`: files and folders to documents, alone and inside LlamaIndex's own reader."""
+"""`VLM2VecReader`: files and folders to documents, alone and inside LlamaIndex's own reader."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import pytest
 from llama_index.core import Document, SimpleDirectoryReader
 from llama_index.core.schema import MetadataMode
 from llama_index.node_parser.vlm2vec import MediaDocument, MediaNode, MediaNodeParser
-from llama_index.readers.vlm2vec import MediaReader
+from llama_index.readers.vlm2vec import VLM2VecReader
 
 from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia
-from vlm2vec_rag.media import MediaReader as CoreReader
-from vlm2vec_rag.media import MediaSettings, find_media
+from vlm2vec_rag.media import MediaReader, MediaSettings, find_media
 
 
 def test_a_folder_gives_one_document_for_each_item(media: Path) -> None:
-    documents = MediaReader(media).load_data()
-    with CoreReader() as reader:
+    documents = VLM2VecReader(media).load_data()
+    with MediaReader() as reader:
         items = [item for path in find_media(media) for item in reader.items(path)]
     assert [(each.text, each.metadata["content_hash"], each.id_) for each in documents] == [
         (item.text, item.content_hash, f"{item.source}#{item.fragment}".rstrip("#")) for item in items
@@ -30,7 +29,7 @@ def test_a_folder_gives_one_document_for_each_item(media: Path) -> None:
 
 
 def test_a_document_says_where_it_is_and_holds_no_pixels(media: Path) -> None:
-    [_, page] = MediaReader(media / "report.pdf").load_data()
+    [_, page] = VLM2VecReader(media / "report.pdf").load_data()
     source = str(media / "report.pdf")
     expected = {"source": source, "file_path": source, "file_name": "report.pdf", "kind": "page", "page": 2}
     assert expected.items() <= page.metadata.items()
@@ -42,21 +41,21 @@ def test_a_document_says_where_it_is_and_holds_no_pixels(media: Path) -> None:
 
 def test_it_reads_while_it_is_asked(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    items = CoreReader.items
+    items = MediaReader.items
 
-    def watched(self: CoreReader, path: Path) -> Iterator[object]:
+    def watched(self: MediaReader, path: Path) -> Iterator[object]:
         read.append(path)
         return items(self, path)
 
-    monkeypatch.setattr(CoreReader, "items", watched)
-    documents = iter(MediaReader(media).lazy_load_data())
+    monkeypatch.setattr(MediaReader, "items", watched)
+    documents = iter(VLM2VecReader(media).lazy_load_data())
     assert read == []
     next(documents)
     assert len(read) == 1
 
 
 def test_it_serves_llamaindexs_own_reader(media: Path) -> None:
-    reader = MediaReader()
+    reader = VLM2VecReader()
     found = SimpleDirectoryReader(
         str(media),
         file_extractor=dict.fromkeys((".pdf", ".png", ".mp4", ".md"), reader),
@@ -64,35 +63,35 @@ def test_it_serves_llamaindexs_own_reader(media: Path) -> None:
         raise_on_error=True,
     ).load_data()
     assert sorted(each.metadata["place"] for each in found) == sorted(
-        each.metadata["place"] for each in MediaReader(media).load_data()
+        each.metadata["place"] for each in VLM2VecReader(media).load_data()
     )
     assert {each.metadata["owner"] for each in found} == {".pdf", ".png", ".mp4", ".md"}
     assert all(isinstance(each, MediaDocument) for each in found)
 
 
 def test_it_awaits(media: Path) -> None:
-    assert len(asyncio.run(MediaReader(media).aload_data())) == 6
+    assert len(asyncio.run(VLM2VecReader(media).aload_data())) == 6
 
 
 def test_a_broken_file_is_named_or_skipped(media: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copy(media / "red.png", tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     with pytest.raises(MediaError, match=r"b\.png"):
-        MediaReader(tmp_path).load_data()
-    assert len(MediaReader(tmp_path, skip_failed=True).load_data()) == 1
+        VLM2VecReader(tmp_path).load_data()
+    assert len(VLM2VecReader(tmp_path, skip_failed=True).load_data()) == 1
     assert "b.png" in caplog.text
 
 
 def test_nothing_to_load_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMedia, match="gone"):
-        MediaReader(tmp_path / "gone").load_data()
+        VLM2VecReader(tmp_path / "gone").load_data()
     with pytest.raises(InvalidInput, match="nothing to load"):
-        MediaReader().load_data()
+        VLM2VecReader().load_data()
 
 
 def test_its_settings_decide_how_files_become_items(media: Path) -> None:
     settings = MediaSettings(window_s=1.5, overlap_s=0.0)
-    clips = MediaReader(media / "talk.mp4", settings=settings).load_data()
+    clips = VLM2VecReader(media / "talk.mp4", settings=settings).load_data()
     assert [(each.metadata["start_s"], each.metadata["end_s"]) for each in clips] == [(0.0, 1.5), (1.5, 3.0)]
 
 
@@ -101,7 +100,7 @@ def test_its_settings_decide_how_files_become_items(media: Path) -> None:
 
 def test_media_stay_whole_and_other_texts_are_split(media: Path) -> None:
     long = Document(id_="long", text="One sentence of a text. " * 400, metadata={"author": "Ada"})
-    documents = [*MediaReader(media).load_data(), long]
+    documents = [*VLM2VecReader(media).load_data(), long]
     nodes = MediaNodeParser().get_nodes_from_documents(documents)
     whole, pieces = nodes[:6], nodes[6:]
     assert all(isinstance(node, MediaNode) for node in whole)
@@ -115,11 +114,11 @@ def test_media_stay_whole_and_other_texts_are_split(media: Path) -> None:
 def test_a_document_that_was_only_saved_again_counts_as_unchanged(media: Path, tmp_path: Path) -> None:
     path = tmp_path / "note.md"
     path.write_text("one", encoding="utf-8")
-    [first] = MediaReader(path).load_data()
+    [first] = VLM2VecReader(path).load_data()
     path.write_text("one\n", encoding="utf-8")
-    [saved] = MediaReader(path).load_data()
+    [saved] = VLM2VecReader(path).load_data()
     path.write_text("two", encoding="utf-8")
-    [changed] = MediaReader(path).load_data()
+    [changed] = VLM2VecReader(path).load_data()
     assert first.metadata["file_hash"] != saved.metadata["file_hash"]
     assert first.hash == saved.hash != changed.hash
     assert first.id_ != changed.id_ or first.metadata["place"] == changed.metadata["place"]

@@ -106,7 +106,7 @@ def test_a_question_of_pixels_needs_more_than_words() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mode": "hybrid"}, "expected one of fused, dense, bm25"),
+        ({"mode": "fuzzy"}, "expected one of hybrid, dense, bm25"),
         ({"similarity_top_k": 0}, "similarity_top_k is 0"),
         ({"filter": Filter(), "filters": object()}, "pass one of them"),
     ],

@@ -200,7 +200,7 @@ def test_a_missing_collection_or_one_of_another_model_is_refused(embed_model: VL
 
 
 def test_a_media_node_of_another_store_is_known_again(nodes: list[Any]) -> None:
-    from llama_index.node_parser.vlm2vec.nodes import to_media_node
+    from llama_index_vlm2vec.nodes import to_media_node
 
     plain = TextNode.from_dict(nodes[0].to_dict())
     assert type(plain) is TextNode

@@ -13,7 +13,7 @@ class RuleModel:
     """A chat model that answers with what `rule` makes of the messages, and keeps them."""
 
     name = "by rule"
-    sees_pictures = True
+    sees_images = True
 
     def __init__(self, rule):
         self.rule, self.asked = rule, []
@@ -30,7 +30,7 @@ def rule_model():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two texts and a picture."""
+    """Two texts and an image."""
     folder = tmp_path_factory.mktemp("files")
     (folder / "report.md").write_text("Revenue rose by nine percent in the second quarter, driven by violins.")
     (folder / "notes.md").write_text(

@@ -61,7 +61,7 @@ def openai(server):
 
 
 def test_a_spec_string_opens_a_langchain_model_that_streams_and_sees(openai, server):
-    assert openai.name == "openai:some-vision-model" and openai.sees_pictures
+    assert openai.name == "openai:some-vision-model" and openai.sees_images
     assert "".join(openai.stream(MESSAGES)) == "Red [1]."
     system, user = server.asked[0]["messages"]
     assert system == {"role": "system", "content": "Be brief."}

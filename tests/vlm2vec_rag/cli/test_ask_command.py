@@ -12,7 +12,7 @@ from vlm2vec_rag.cli.app import app, main
 class Model:
     """Answers by rule."""
 
-    name, sees_pictures = "by rule", False
+    name, sees_images = "by rule", False
 
     def __init__(self, rule):
         self.rule = rule

@@ -90,7 +90,7 @@ def test_search_is_narrowed_by_its_filters(words, run, options, found):
     assert {json.loads(line)["source"].rpartition("/")[2] for line in out.splitlines()} == found
 
 
-def test_a_picture_finds_itself_with_a_model(folder, run, tiny_base):
+def test_an_image_finds_itself_with_a_model(folder, run, tiny_base):
     assert run("index", "files", "--model", tiny_base, "--dtype", "float32")[0] == 0
     status, out, error = run("search", "--image", "files/balloons.png", "--kind", "image", "--mode", "dense", "--json")
     assert status == 0, error
@@ -202,7 +202,7 @@ def test_searching_without_vectors_loads_no_torch(words):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=words)
 
 
-def test_the_samples_pictures_open():
+def test_the_samples_images_open():
     for path in samples.folder().glob("*.jpg"):
         with PILImage.open(path) as image:
             image.load()

@@ -11,7 +11,7 @@ from points_and_places import FINGERPRINT, page, unit
 
 from vlm2vec_rag.collection import Collection, Filter, open_collection
 from vlm2vec_rag.collection.awaited import AwaitedCollection
-from vlm2vec_rag.collection.retry import Patience
+from vlm2vec_rag.collection.retry import RetryPolicy
 from vlm2vec_rag.errors import CollectionError, EmptyInput
 
 PAGES = [page(number, f"page number {number}", source="a.pdf" if number < 4 else "b.pdf") for number in range(1, 7)]
@@ -97,7 +97,7 @@ async def test_a_server_that_is_gone_is_named() -> None:
     with FakeQdrant() as gone:
         collection = open_collection(gone.url, fingerprint=FINGERPRINT)
         location = gone.url
-    collection._engine._patience = Patience(times=0)
+    collection._engine._retry_policy = RetryPolicy(times=0)
     awaited = AwaitedCollection(collection)
     with pytest.raises(CollectionError, match=f"cannot search at {location}"):
         await awaited.search(PAGES[0].vector)

@@ -159,7 +159,7 @@ QUERIES: dict[str, dict[str, Any]] = {
         "using": "dense",
         "limit": 5,
     },
-    "fused": {
+    "hybrid": {
         "prefetch": [
             models.Prefetch(query=QUERY, using="dense", limit=9, filter=FILTERS["value"]),
             models.Prefetch(query=WORDS, using="words", limit=6),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from PIL import Image as Pictures
+from PIL import Image as PILImages
 
 from vlm2vec_rag.collection import Payload, point_id
 from vlm2vec_rag.collection.batches import batches, request_bytes
@@ -44,8 +44,8 @@ def test_folders_are_the_beginnings_that_end_in_a_slash(source: str, folders: li
 
 
 def test_the_payload_of_an_item_is_what_can_be_shown_of_it() -> None:
-    picture = Pictures.new("RGB", (4, 4))
-    page = Page(image=picture, page=3, source="a.pdf", text="words", title="Part", label="iii", metadata={"a": 1})
+    image = PILImages.new("RGB", (4, 4))
+    page = Page(image=image, page=3, source="a.pdf", text="words", title="Part", label="iii", metadata={"a": 1})
     payload = Payload.of(page, file_hash="f", file_points=9, mime_type="application/pdf")
     assert (payload.kind, payload.page, payload.label, payload.title, payload.text) == (
         "page",
@@ -57,7 +57,7 @@ def test_the_payload_of_an_item_is_what_can_be_shown_of_it() -> None:
     assert payload.place == "a.pdf#page=3"
     assert payload.content_hash == page.content_hash
     assert payload.id == point_id("a.pdf", "page=3", page.content_hash)
-    clip = Clip(frames=(picture,), times_s=(1.5,), start_s=1.0, end_s=2.0, source="v.mp4")
+    clip = Clip(frames=(image,), times_s=(1.5,), start_s=1.0, end_s=2.0, source="v.mp4")
     assert (Payload.of(clip).start_s, Payload.of(clip).end_s, Payload.of(clip).times_s) == (1.0, 2.0, (1.5,))
     assert Payload.of(Text(text="t")).page is None
 

@@ -144,7 +144,7 @@ def test_fused_search_with_one_side_asks_that_side(filled: Collection) -> None:
 
 
 def test_an_empty_collection_answers_with_nothing(collection: Collection) -> None:
-    for mode in ("fused", "dense", "bm25"):
+    for mode in ("hybrid", "dense", "bm25"):
         assert collection.search(QUERY_VECTOR, "aba", mode=mode) == []  # type: ignore[arg-type]
 
 
@@ -197,11 +197,11 @@ def test_every_script_finds_its_own_page(collection: Collection, query: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "error", "complaint"),
     [
-        ({}, EmptyInput, "mode 'fused' needs a vector, a text, or both"),
+        ({}, EmptyInput, "mode 'hybrid' needs a vector, a text, or both"),
         ({"text": " \n"}, EmptyInput, "nothing to search for"),
         ({"text": "aba", "mode": "dense"}, EmptyInput, "mode 'dense' needs a vector"),
         ({"vector": QUERY_VECTOR, "mode": "bm25"}, EmptyInput, "mode 'bm25' needs a text"),
-        ({"text": "aba", "mode": "hybrid"}, InvalidInput, "'hybrid'; expected one of fused, dense, bm25"),
+        ({"text": "aba", "mode": "fuzzy"}, InvalidInput, "'fuzzy'; expected one of hybrid, dense, bm25"),
         ({"text": "aba", "limit": 0}, InvalidInput, "limit is 0"),
         ({"vector": np.ones(3)}, InvalidInput, r"the vector of the query has shape \(3,\)"),
         ({"vector": np.full(DIM, np.nan)}, InvalidInput, "the query holds a NaN"),

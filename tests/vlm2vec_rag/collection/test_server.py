@@ -22,11 +22,11 @@ from qdrant_client.grpc import points_service_pb2_grpc, qdrant_pb2_grpc
 from vlm2vec_rag.collection import Cluster, Collection, open_collection
 from vlm2vec_rag.collection.collection import Collection as OpenCollection
 from vlm2vec_rag.collection.record import Record
-from vlm2vec_rag.collection.retry import Patience
+from vlm2vec_rag.collection.retry import RetryPolicy
 from vlm2vec_rag.collection.server import ServerEngine, check_key_is_safe, without_credentials
 from vlm2vec_rag.errors import CollectionError, InvalidInput
 
-QUICK = Patience(times=3, first_s=0.01)
+QUICK = RetryPolicy(times=3, first_s=0.01)
 GOLDEN = Path(__file__).parents[2] / "data" / "collection"
 
 
@@ -34,7 +34,7 @@ def open_quickly(url: str, **options: Any) -> Collection:
     """A collection on a server that is asked again without much waiting."""
     open_collection(url, fingerprint=FINGERPRINT, api_key=options.get("api_key")).close()
     record = Record(fingerprint=FINGERPRINT, language="english")
-    return OpenCollection(ServerEngine(url, patience=QUICK, **options), "default", record)
+    return OpenCollection(ServerEngine(url, retry_policy=QUICK, **options), "default", record)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_a_write_and_a_read_are_asked_again(collection: Collection, fake: FakeQd
 
 
 def test_waits_grow_and_are_never_all_alike() -> None:
-    patience = Patience(times=6, first_s=1.0, longest_s=10.0)
-    runs = [list(patience.waits()) for _ in range(50)]
+    retry_policy = RetryPolicy(times=6, first_s=1.0, longest_s=10.0)
+    runs = [list(retry_policy.waits()) for _ in range(50)]
     for at, whole in enumerate([1.0, 2.0, 4.0, 8.0, 10.0, 10.0]):
         waits = {run[at] for run in runs}
         assert len(waits) > 40
@@ -72,7 +72,7 @@ def test_a_server_is_given_the_time_it_asks_for(collection: Collection, fake: Fa
 @pytest.mark.parametrize(("header", "expected_s"), [("7", 7.0), ("999", 30.0), ("0", 0.5), ("Fri, 31 Dec", 0.5)])
 def test_retry_after_is_kept_within_reason(header: str, expected_s: float) -> None:
     response = httpx.Response(429, headers={"Retry-After": header})
-    assert Patience(longest_s=30.0).wait_s(0.5, response) == expected_s
+    assert RetryPolicy(longest_s=30.0).wait_s(0.5, response) == expected_s
 
 
 def test_patience_ends(collection: Collection, fake: FakeQdrant) -> None:
@@ -112,7 +112,7 @@ def test_a_request_that_is_too_large_says_so(collection: Collection, fake: FakeQ
 def test_a_slow_server_is_waited_for_and_then_named(fake: FakeQdrant) -> None:
     with open_quickly(fake.url) as collection:
         pass
-    engine = ServerEngine(fake.url, timeout_s=1, patience=Patience(times=0))
+    engine = ServerEngine(fake.url, timeout_s=1, retry_policy=RetryPolicy(times=0))
     collection = OpenCollection(engine, "default", Record(fingerprint=FINGERPRINT, language="english"))
     fake.fail(Fault(wait_s=1.6))
     with pytest.raises(CollectionError, match="no answer within 1 s; raise timeout_s"):
@@ -292,7 +292,7 @@ def test_grpc_requests_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     monkeypatch.setattr("vlm2vec_rag.collection.server.GRPC_PORT", port)
-    engine = ServerEngine("http://127.0.0.1:6333", prefer_grpc=True, patience=QUICK)
+    engine = ServerEngine("http://127.0.0.1:6333", prefer_grpc=True, retry_policy=QUICK)
     assert engine.client.count("any").count == 3
     assert busy.calls == 3
     engine.close()

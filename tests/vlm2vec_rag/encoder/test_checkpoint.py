@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from vlm2vec_rag import load_encoder
-from vlm2vec_rag.encoder.checkpoint import find_checkpoint
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import find_checkpoint
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
 
 
@@ -120,10 +120,10 @@ def test_a_setting_that_makes_no_sense_is_refused(tiny_base, settings, words):
         load_encoder(tiny_base, **{"device": "cpu", **settings})
 
 
-def test_a_budget_reduces_pictures_and_not_the_checkpoints_own_limit(tiny_base, golden):
+def test_a_budget_reduces_images_and_not_the_checkpoints_own_limit(tiny_base, golden):
     """The published preprocessor_config allows 12.8 M pixels; the encoder's budget is what counts."""
     small = load_encoder(tiny_base, device="cpu", dtype="float32", max_pixels=28 * 28 * 16)
-    from vlm2vec_rag.encoder.patches import plan
+    from vlm2vec_rag.encoder.qwen2vl.patches import plan
 
     assert plan(golden["visuals"][14], small.max_pixels, small.patch_settings).tokens <= 16
 

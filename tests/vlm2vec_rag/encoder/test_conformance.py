@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from vlm2vec_rag import load_encoder
-from vlm2vec_rag.encoder import forward
-from vlm2vec_rag.encoder.patches import plan
+from vlm2vec_rag.encoder.qwen2vl import forward
+from vlm2vec_rag.encoder.qwen2vl.patches import plan
 
 TOLERANCE = 1e-5
 

@@ -9,8 +9,8 @@ import pytest
 from vlm2vec_rag import load_encoder, samples
 from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
 from vlm2vec_rag.encoder.auto import choose_model
-from vlm2vec_rag.encoder.checkpoint import NANO_FOLDER, find_checkpoint
-from vlm2vec_rag.encoder.load import DEFAULT_MODEL, NANO
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL, NANO
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import NANO_FOLDER, find_checkpoint
 from vlm2vec_rag.errors import ModelNotFound
 from vlm2vec_rag.evaluation.metrics import ndcg, rank
 from vlm2vec_rag.media import MediaReader

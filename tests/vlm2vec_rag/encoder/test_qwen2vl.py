@@ -6,22 +6,22 @@ import torch
 from PIL import Image as PILImage
 
 from vlm2vec_rag import Clip, Image, Page, Query, Text, load_encoder
-from vlm2vec_rag.encoder import forward
+from vlm2vec_rag.encoder.qwen2vl import forward
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
 
 
-def picture(width=84, height=56, seed=0):
+def an_image(width=84, height=56, seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return PILImage.fromarray(pixels)
 
 
 @pytest.fixture
 def items():
-    frames = tuple(picture(seed=seed) for seed in range(3))
+    frames = tuple(an_image(seed=seed) for seed in range(3))
     return [
         Text(text="a contract"),
-        Image(image=picture(200, 90), text="a caption"),
-        Page(image=picture(112, 140), page=3, text="words on the page"),
+        Image(image=an_image(200, 90), text="a caption"),
+        Page(image=an_image(112, 140), page=3, text="words on the page"),
         Clip(frames=frames, times_s=(0.0, 1.0, 2.0), start_s=0, end_s=3, text="what is said"),
         "a plain string",
     ]
@@ -56,7 +56,7 @@ def test_padding_is_never_seen(encoder, monkeypatch):
 
 
 def test_text_of_an_item_is_read_only_when_asked(encoder):
-    bare, captioned = Image(image=picture()), Image(image=picture(), text="dolphins")
+    bare, captioned = Image(image=an_image()), Image(image=an_image(), text="dolphins")
     np.testing.assert_array_equal(encoder.encode_items([bare]), encoder.encode_items([captioned]))
     with_text = encoder.encode_items([captioned], with_text=True)
     assert np.abs(with_text - encoder.encode_items([bare])).max() > 1e-3
@@ -66,10 +66,10 @@ def test_text_of_an_item_is_read_only_when_asked(encoder):
     "query",
     [
         Query(text="revenue"),
-        Query(image=picture()),
-        Query(frames=(picture(), picture(seed=1))),
-        Query(text="but in red", image=picture()),
-        Query(text="the same at night", frames=(picture(), picture(seed=1))),
+        Query(image=an_image()),
+        Query(frames=(an_image(), an_image(seed=1))),
+        Query(text="but in red", image=an_image()),
+        Query(text="the same at night", frames=(an_image(), an_image(seed=1))),
         Query(text="revenue", instruction="Find a chart:"),
     ],
     ids=["text", "image", "clip", "text+image", "text+clip", "own instruction"],
@@ -112,10 +112,10 @@ def test_an_empty_text_is_refused(encoder):
     ("prompt", "visual"),
     [
         ("<|image_pad|> Represent it.", None),
-        ("Represent it.", picture()),
-        ("<|image_pad|><|image_pad|> two", picture()),
-        ("<|video_pad|> Represent it.", picture()),
-        ("<|image_pad|> Represent it.", [picture(), picture()]),
+        ("Represent it.", an_image()),
+        ("<|image_pad|><|image_pad|> two", an_image()),
+        ("<|video_pad|> Represent it.", an_image()),
+        ("<|image_pad|> Represent it.", [an_image(), an_image()]),
     ],
     ids=["nothing shown", "no token", "two tokens", "image as video", "video as image"],
 )

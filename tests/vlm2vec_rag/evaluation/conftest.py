@@ -12,7 +12,7 @@ from vlm2vec_rag.prompts import TASKS
 
 
 class MiniHub:
-    """Writes rows, pictures and frames where `DataFolder` looks for them."""
+    """Writes rows, images and frames where `DataFolder` looks for them."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -29,7 +29,7 @@ class MiniHub:
         file = repo / (config or "data") / f"{split or path.split}-00000-of-00001.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pylist(rows)
-        if "image" in table.column_names:  # the hub marks picture columns so
+        if "image" in table.column_names:  # the hub marks image columns so
             features = {
                 name: {"_type": "Image"} if name == "image" else {"dtype": "string", "_type": "Value"}
                 for name in table.column_names
@@ -38,17 +38,17 @@ class MiniHub:
         pq.write_table(table, file)
         (repo / "README.md").write_text(self._card(repo), encoding="utf-8")
 
-    def picture(self, path: str, text: str = "") -> Path:
-        """A small picture whose colours come from its path, so that no two are alike."""
+    def image_file(self, path: str, text: str = "") -> Path:
+        """A small image whose colours come from its path, so that no two are alike."""
         return draw(self.root / path, text or path)
 
     def image(self, path: str) -> str:
-        self.picture(f"image-tasks/MMEB/{path}")
+        self.image_file(f"image-tasks/MMEB/{path}")
         return path
 
     def frames(self, place: str, n: int = 10) -> None:
         for i in range(n):
-            self.picture(f"video-tasks/frames/{place}/frame_{i + 1:04d}.jpg", f"{place} {i}")
+            self.image_file(f"video-tasks/frames/{place}/frame_{i + 1:04d}.jpg", f"{place} {i}")
 
     def _card(self, repo: Path) -> str:
         lines = ["---", "configs:"]
@@ -198,7 +198,7 @@ def _moments(hub: MiniHub, name: str) -> None:
 def _moment_seeker(hub: MiniHub, name: str) -> None:
     for clip in ("ego_1_2.0_4.0", "ego_1_8.0_9.0", "movie_3"):
         hub.frames(f"video_mret/MomentSeeker/video_frames/{clip}", n=11)
-    hub.picture("video-tasks/frames/video_mret/MomentSeeker/query_shot.jpg")
+    hub.image_file("video-tasks/frames/video_mret/MomentSeeker/query_shot.jpg")
     clips = {
         "positive_frames": [{"output_path": "ego/1_2.0_4.0.mp4"}],
         "negative_frames": [{"output_path": "ego/1_8.0_9.0.mp4"}],
@@ -211,7 +211,7 @@ def _moment_seeker(hub: MiniHub, name: str) -> None:
 
 
 def _visual_documents(hub: MiniHub, name: str) -> None:
-    pages = [hub.picture(f"pages/{name}-{i}.png").read_bytes() for i in range(4)]
+    pages = [hub.image_file(f"pages/{name}-{i}.png").read_bytes() for i in range(4)]
     hub.rows(name, [{"query-id": i, "query": f"question {i}"} for i in range(2)], config="queries")
     hub.rows(
         name,

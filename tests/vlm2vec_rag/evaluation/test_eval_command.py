@@ -89,7 +89,7 @@ def test_one_s_own_collection_is_measured_from_a_first_set_of_questions(tmp_path
     result = call("--collection", folder, "--queries", out / "queries.jsonl", "--out", out, *MODEL[4:])
     assert result.exit_code == 0, result.output
     summary = json.loads((out / "collection.json").read_text())["summary"]
-    assert set(summary) == {"fused", "dense", "bm25"}
+    assert set(summary) == {"hybrid", "dense", "bm25"}
     assert summary["bm25"]["hit@1"]["mean"] > 0
     assert "data:image/jpeg" in (out / "collection.html").read_text()
 

@@ -82,7 +82,7 @@ def retrieval_task(name, kind, category, corpus, queries):
     return InMemory()
 
 
-def pictures(n):
+def images(n):
     from datasets import Dataset, Features, Value
     from datasets import Image as ImageFeature
 
@@ -95,7 +95,7 @@ def test_a_page_task_runs_in_mteb_and_scores_what_the_vectors_say(recording):
     import mteb
 
     queries = [{"id": f"q{i}", "text": f"question {i}", "modality": "text"} for i in range(4)]
-    task = retrieval_task("InMemoryPages", "DocumentUnderstanding", "t2i", pictures(5), queries)
+    task = retrieval_task("InMemoryPages", "DocumentUnderstanding", "t2i", images(5), queries)
     result = mteb.evaluate(
         MtebModel(recording), task, cache=None, show_progress_bar=False, encode_kwargs={"batch_size": 2}
     )

@@ -82,7 +82,7 @@ def test_scores_are_those_of_the_ranking(retriever):
         OwnQuery("how is bread baked", {"talk.mp4#t=5,20": 2.0, "soup.txt": 1.0}),
     ]
     result = evaluate_collection(retriever, queries)
-    assert result.modes == ("fused", "dense", "bm25")
+    assert result.modes == ("hybrid", "dense", "bm25")
     belt, bread = result.answers["bm25"]
     assert belt.hits[0].place == "/docs/a/manual.pdf#page=1"
     assert belt.scores == dict.fromkeys(METRICS, 1.0)
@@ -92,9 +92,9 @@ def test_scores_are_those_of_the_ranking(retriever):
     for mode in result.modes:
         values = [answer.scores["ndcg@10"] for answer in result.answers[mode]]
         assert result.interval(mode, "ndcg@10").mean == pytest.approx(sum(values) / 2)
-    apart = result.difference("fused", "bm25", "ndcg@10")
+    apart = result.difference("hybrid", "bm25", "ndcg@10")
     assert apart.mean == pytest.approx(
-        result.interval("fused", "ndcg@10").mean - result.interval("bm25", "ndcg@10").mean
+        result.interval("hybrid", "ndcg@10").mean - result.interval("bm25", "ndcg@10").mean
     )
 
 
@@ -191,7 +191,7 @@ def test_no_file_and_no_question_are_said(tmp_path):
 
 
 class Shelf:
-    """A reader whose files are the pictures above; one of them cannot be opened."""
+    """A reader whose files are the images above; one of them cannot be opened."""
 
     def page(self, source, page, *, max_pixels=None):
         if "report" in source:
@@ -202,7 +202,7 @@ class Shelf:
         return ITEMS[4]
 
 
-def test_the_report_shows_failures_as_pictures_and_lets_no_markup_through(retriever, tmp_path):
+def test_the_report_shows_failures_as_images_and_lets_no_markup_through(retriever, tmp_path):
     queries = [
         OwnQuery("<img src=x onerror=alert(1)>", {"a/manual.pdf#page=2": 1.0}),
         OwnQuery("annual results", {"a/manual.pdf#page=2": 1.0}),
@@ -218,5 +218,5 @@ def test_the_report_shows_failures_as_pictures_and_lets_no_markup_through(retrie
     assert "http://" not in document
     assert "https://" not in document
     saved = json.loads(result.save(tmp_path / "results.json").read_text())
-    assert set(saved["summary"]) == {"fused", "dense", "bm25"}
+    assert set(saved["summary"]) == {"hybrid", "dense", "bm25"}
     assert len(saved["answers"]) == 2

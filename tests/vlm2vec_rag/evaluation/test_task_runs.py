@@ -121,7 +121,7 @@ def test_another_number_type_finds_an_empty_cache(tmp_path, tiny_encoder, load_t
 def test_a_changed_frame_is_encoded_again(mini, tmp_path, tiny_encoder):
     hub = mini("MSVD")
     run([TASKS["MSVD"]], tiny_encoder, settings(hub, tmp_path))
-    hub.picture("video-tasks/frames/video_ret/MSVD/clip0/frame_0001.jpg", "something else altogether")
+    hub.image_file("video-tasks/frames/video_ret/MSVD/clip0/frame_0001.jpg", "something else altogether")
     counting = Counting(tiny_encoder)
     run([TASKS["MSVD"]], counting, settings(hub, tmp_path))
     assert counting.encoded == 3  # the chunk of the three videos; the captions are as they were
@@ -156,21 +156,21 @@ def test_processes_share_the_chunks_and_find_the_same(mini, tmp_path, tiny_encod
 
 def test_a_page_that_cannot_be_read_ranks_last_and_is_reported(hub, mini, tmp_path, tiny_encoder):
     mini("ViDoRe_arxivqa")
-    pages = [b"no picture", hub.picture("p1.png").read_bytes()]
+    pages = [b"no image", hub.image_file("p1.png").read_bytes()]
     corpus = [{"corpus-id": i, "image": {"bytes": page, "path": None}} for i, page in enumerate(pages)]
     hub.rows("ViDoRe_arxivqa", corpus, config="corpus")
     (result,) = run([TASKS["ViDoRe_arxivqa"]], tiny_encoder, settings(hub, tmp_path))
     assert result.status == "partial"
     assert result.notes[0] == "1 candidates could not be read and rank last"
-    assert "page 0 is no readable picture" in result.notes[1]
+    assert "page 0 is no readable image" in result.notes[1]
 
 
-def test_a_query_whose_picture_is_broken_is_left_out(mini, tmp_path, tiny_encoder):
+def test_a_query_whose_image_is_broken_is_left_out(mini, tmp_path, tiny_encoder):
     hub = mini("OK-VQA")
-    (hub.root / "image-tasks/MMEB/OK-VQA/q0.png").write_bytes(b"no picture")
+    (hub.root / "image-tasks/MMEB/OK-VQA/q0.png").write_bytes(b"no image")
     (result,) = run([TASKS["OK-VQA"]], tiny_encoder, settings(hub, tmp_path))
     assert (result.status, result.n_queries, result.n_left_out) == ("partial", 1, 1)
-    assert "q0.png is no readable picture" in result.notes[1]
+    assert "q0.png is no readable image" in result.notes[1]
 
 
 def test_a_task_without_files_is_reported_and_the_next_one_runs(mini, tmp_path, tiny_encoder):

@@ -70,7 +70,7 @@ def test_what_is_only_large_or_odd_is_read(bombs, engine, bomb):
         assert page.image.width * page.image.height <= 1280 * 784
 
 
-def test_a_picture_of_100_megapixels_on_a_page(bombs, engine, good):
+def test_an_image_of_100_megapixels_on_a_page(bombs, engine, good):
     path = bombs(pdf_bombs.giant_image)
     with MediaReader(MediaSettings(pdf_engine=engine)) as reader:
         assert len(list(reader.items(path))) == 1

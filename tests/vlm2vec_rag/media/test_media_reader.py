@@ -60,7 +60,7 @@ def test_a_worker_gives_what_this_process_would(files, reader, name, info):
         assert two.source == str(files / name)
 
 
-def test_single_pages_pictures_and_clips(files, reader):
+def test_single_pages_images_and_clips(files, reader):
     page = reader.page(files / "report.pdf", 2, max_pixels=200 * 784)
     assert (page.page, page.label, page.title) == (2, "ii", "One")
     assert page.image.width * page.image.height <= 200 * 784
@@ -75,9 +75,9 @@ def test_single_pages_pictures_and_clips(files, reader):
     ("method", "name", "arguments", "message"),
     [
         ("page", "talk.mp4", (1,), r"talk.mp4 is a video; expected a PDF"),
-        ("words", "photo.png", (1,), r"photo.png is a picture; expected a PDF"),
+        ("words", "photo.png", (1,), r"photo.png is an image; expected a PDF"),
         ("clip", "report.pdf", (0, 1), r"report.pdf is a PDF; expected a video"),
-        ("image", "notes.md", (), r"notes.md is a text; expected a picture"),
+        ("image", "notes.md", (), r"notes.md is a text; expected an image"),
         ("page", "report.pdf", (4,), r"report.pdf has no page 4; expected 1 to 3"),
         ("clip", "talk.mp4", (9, 12), r"9 to 12 s is no stretch of a video of 3 s"),
         ("export_page", "report.pdf", (1, 0), r"dpi is 0; expected 1 to 10000"),
@@ -167,7 +167,7 @@ def test_a_closed_reader_opens_again(files):
         reader.close()
 
 
-def test_export_writes_a_picture_of_each_page(files, tmp_path):
+def test_export_writes_an_image_of_each_page(files, tmp_path):
     written = export_pages(files / "report.pdf", tmp_path / "out", dpi=144)
     assert [path.name for path in written] == ["report-p1.png", "report-p2.png", "report-p3.png"]
     with Image.open(written[0]) as image:

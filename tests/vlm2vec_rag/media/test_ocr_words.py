@@ -1,4 +1,4 @@
-"""Words that stand in pixels only are found, on a scan, in a picture and in frames, inside the reading process."""
+"""Words that stand in pixels only are found, on a scan, in an image and in frames, inside the reading process."""
 
 import dataclasses
 
@@ -15,17 +15,17 @@ pytestmark = pytest.mark.slow
 
 
 def written(words, size=(560, 320)):
-    """A picture of large words on white."""
-    picture = Image.new("RGB", size, "white")
-    ImageDraw.Draw(picture).text((30, 120), words, fill="black", font=ImageFont.load_default(48))
-    return picture
+    """An image of large words on white."""
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).text((30, 120), words, fill="black", font=ImageFont.load_default(48))
+    return image
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ocr")
-    written("VIOLIN").save(folder / "scan.pdf")  # Pillow writes a page that is one picture
-    written("CELLO").save(folder / "picture.png")
+    written("VIOLIN").save(folder / "scan.pdf")  # Pillow writes a page that is one image
+    written("CELLO").save(folder / "image.png")
     with av.open(str(folder / "film.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=5)
         stream.width, stream.height, stream.pix_fmt = 560, 320, "yuv420p"
@@ -43,8 +43,8 @@ def reader():
         yield reader
 
 
-@pytest.mark.parametrize(("name", "text"), [("scan.pdf", "VIOLIN"), ("picture.png", "CELLO")])
-def test_words_of_scans_and_pictures_become_text(files, reader, name, text):
+@pytest.mark.parametrize(("name", "text"), [("scan.pdf", "VIOLIN"), ("image.png", "CELLO")])
+def test_words_of_scans_and_images_become_text(files, reader, name, text):
     [item] = reader.items(files / name)
     assert item.text == text and item.metadata["ocr"]
     with MediaReader() as without:
@@ -60,7 +60,7 @@ def test_words_of_frames_stand_behind_what_is_said_each_once(files, reader):
 def test_a_frame_like_the_one_before_is_not_read_again(files, monkeypatch):
     reading = ocr.WordReader(1000)
     seen = []
-    monkeypatch.setattr(reading, "lines", lambda picture: seen.append(picture) or ["x"])
+    monkeypatch.setattr(reading, "lines", lambda image: seen.append(image) or ["x"])
     with MediaReader() as reader:
         [clip] = reader.items(files / "film.mp4")
     reading.added(clip)
@@ -88,7 +88,7 @@ def test_a_collection_keeps_to_it(files, tmp_path):
 
     with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
         index(files / "scan.pdf", collection, media=MediaSettings(ocr=True))
-        index(files / "picture.png", collection)
+        index(files / "image.png", collection)
         assert [hit.kind for hit in search("cello", collection)] == ["image"]
         with pytest.raises(InvalidInput, match="ocr True against None"):
             index(files, collection, media=MediaSettings())

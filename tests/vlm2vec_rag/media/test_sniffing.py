@@ -14,18 +14,18 @@ from PIL import Image
 from vlm2vec_rag.errors import UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.media.sniff import IMAGE_FORMATS, sniff
 
-PICTURES = ["png", "jpeg", "gif", "webp", "tiff", "bmp", "jpeg2000", "avif"]
+IMAGES = ["png", "jpeg", "gif", "webp", "tiff", "bmp", "jpeg2000", "avif"]
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_pictures_under_a_wrong_name(tmp_path, name):
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_under_a_wrong_name(tmp_path, name):
     path = tmp_path / "report.pdf"
     Image.new("RGB", (40, 30), "teal").save(path, format=name)
     assert (sniff(path).kind, sniff(path).format) == ("image", name)
 
 
-def test_every_picture_format_that_pillow_may_open_is_known():
-    assert {name.lower() for name in IMAGE_FORMATS} == set(PICTURES)
+def test_every_image_format_that_pillow_may_open_is_known():
+    assert {name.lower() for name in IMAGE_FORMATS} == set(IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_markdown_is_text_with_that_suffix(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer, not the file itself; run: git lfs pull"),
         (b"{\\rtf1 hello", "RTF document; export it to PDF"),
         (b"%!PS-Adobe-3.0", "PostScript; convert it with ps2pdf"),
-        (b"ID3\x04\x00\x00", "audio; only videos with a picture"),
+        (b"ID3\x04\x00\x00", "audio; only videos with an image"),
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00", "HEIC picture; convert it to JPEG"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00", "HEIC image; convert it to JPEG"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "old Office document"),
         (bytes(range(256)) * 9, r"no known kind \(it starts with 00 01 02"),
         (bytes(5000), "no known kind"),

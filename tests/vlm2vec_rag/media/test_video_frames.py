@@ -192,9 +192,9 @@ def test_colours_are_those_of_the_frame(tmp_path):
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=10)
         stream.height, stream.width, stream.pix_fmt = 64, 64, "bgr0"
-        picture = np.zeros((64, 64, 3), np.uint8)
-        picture[:] = (10, 200, 60)
-        output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[:] = (10, 200, 60)
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         output.mux(stream.encode(None))
     assert open_video(path).item(0).frames[0].getpixel((5, 5)) == (10, 200, 60)
 
@@ -227,7 +227,7 @@ def test_decord_is_refused_where_it_is_wrong(shelf, name):
 @pytest.mark.parametrize("cover", [False, True])
 def test_sound_alone_is_no_video(tmp_path, cover):
     path = make_sound(tmp_path / "song.mp4", cover=cover)
-    with pytest.raises(UnreadableMedia, match=r"song.mp4: holds no video, only sound or a cover picture"):
+    with pytest.raises(UnreadableMedia, match=r"song.mp4: holds no video, only sound or a cover image"):
         open_video(path)
 
 
@@ -301,6 +301,6 @@ def test_a_title_in_an_old_encoding_does_no_harm(tmp_path):
     assert len(open_video(path).item(0).frames) == 8
 
 
-def test_frames_are_rgb_pictures(shelf):
+def test_frames_are_rgb_images(shelf):
     frames = open_video(shelf("ten_bits.mkv", pixel_format="yuv420p10le")).item(0).frames
     assert all(isinstance(frame, Image.Image) and frame.mode == "RGB" for frame in frames)

@@ -14,7 +14,7 @@ from vlm2vec_rag import errors
 from vlm2vec_rag.items import Clip, Image, Page, Text
 from vlm2vec_rag.media import MediaInfo, Word, wire
 
-PICTURES = [PIL.Image.effect_noise((30 + index, 40), 90).convert("RGB") for index in range(3)]
+IMAGES = [PIL.Image.effect_noise((30 + index, 40), 90).convert("RGB") for index in range(3)]
 VALUES = [
     None,
     3.5,
@@ -24,9 +24,9 @@ VALUES = [
     MediaInfo(kind="pdf", format="pdf", items=3, pages=3),
     [Word("one", 0.1, 0.2, 0.3, 0.4), Word("two", 0.5, 0.6, 0.7, 0.8)],
     Text(text="words", source="a.txt", title="T", start_char=7, metadata={"encoding": "utf-8"}),
-    Image(image=PICTURES[0], source="a.png", metadata={"frames_in_file": 2}),
-    Page(image=PICTURES[1], page=4, label="iv", title="One", text="words", source="a.pdf"),
-    Clip(frames=tuple(PICTURES), times_s=(0.0, 0.5, 1.1), start_s=0.0, end_s=1.2, text="said", source="a.mp4"),
+    Image(image=IMAGES[0], source="a.png", metadata={"frames_in_file": 2}),
+    Page(image=IMAGES[1], page=4, label="iv", title="One", text="words", source="a.pdf"),
+    Clip(frames=tuple(IMAGES), times_s=(0.0, 0.5, 1.1), start_s=0.0, end_s=1.2, text="said", source="a.mp4"),
 ]
 
 
@@ -74,7 +74,7 @@ def test_noise_is_no_message(noise):
         {"value": 1, "sizes": [[-1, 5]]},
         {"value": 1, "sizes": [[10**6, 10**6]]},  # refused by its size, before any memory is taken for it
         {"value": 1, "sizes": [[-(10**6), 10**6], [10**6, 10**6]]},  # together they would be nothing
-        {"value": {"!": "picture", "index": 5}, "sizes": []},
+        {"value": {"!": "image", "index": 5}, "sizes": []},
         {"value": {"!": "Page", "fields": {"surprise": 1}}, "sizes": []},
         {"value": {"!": "os.system", "fields": {}}, "sizes": []},
         {"value": 1, "sizes": [[20, 20]]},  # the pixels are missing
@@ -89,4 +89,4 @@ def test_messages_that_make_no_sense(message):
 
 def test_a_message_larger_than_allowed():
     with pytest.raises(wire.Disconnected):
-        sent(Image(image=PICTURES[0]), most_bytes=1000)
+        sent(Image(image=IMAGES[0]), most_bytes=1000)

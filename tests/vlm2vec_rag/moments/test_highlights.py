@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 from colour_encoder import ColourEncoder
-from composed_videos import compose, scene_picture
+from composed_videos import compose, scene_image
 from numbered_videos import make_video
 from numbered_videos import read as read_number
 from PIL import Image
@@ -45,8 +45,8 @@ def read(path):
 
 def looks_like(frame, seed):
     """Whether the upper half of a frame is that of a scene, sway and compression aside."""
-    picture = np.asarray(scene_picture(seed), dtype=float)[:56]
-    return np.abs(frame[:56].astype(float) - picture).mean() < 30
+    image = np.asarray(scene_image(seed), dtype=float)[:56]
+    return np.abs(frame[:56].astype(float) - image).mean() < 30
 
 
 def test_by_words_alone_the_subtitles_decide(film, reader):
@@ -124,12 +124,12 @@ def test_mistakes_are_named(film, reader, tmp_path):
         write_reel(film, one, tmp_path / "reel.gif", reader)
     with pytest.raises(InvalidInput, match="would replace the video"):
         write_reel(film, one, film, reader)
-    scene_picture(1).save(tmp_path / "picture.png")
+    scene_image(1).save(tmp_path / "image.png")
     with pytest.raises(InvalidInput, match="is image; highlights are cut from a video"):
-        find_highlights(tmp_path / "picture.png", ["x"], None, reader)
+        find_highlights(tmp_path / "image.png", ["x"], None, reader)
 
 
-def test_a_film_without_pictures_is_refused(reader, tmp_path):
+def test_a_film_without_images_is_refused(reader, tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.int16), format="s16", layout="mono")

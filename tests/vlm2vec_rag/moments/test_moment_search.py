@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from colour_encoder import ColourEncoder
-from composed_videos import compose, scene_picture
+from composed_videos import compose, scene_image
 
 from vlm2vec_rag import Query, samples
 from vlm2vec_rag.collection import Filter, open_collection
@@ -46,7 +46,7 @@ def retriever(films, encoder):
 
 
 def asked(scene):
-    return Query(frames=(scene_picture(scene),) * 8)
+    return Query(frames=(scene_image(scene),) * 8)
 
 
 def ious(hits, scene):

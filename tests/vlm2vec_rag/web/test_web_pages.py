@@ -32,7 +32,7 @@ def hit(**fields):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """A library of words over a page, a picture and a film."""
+    """A library of words over a page, an image and a film."""
     folder = tmp_path_factory.mktemp("library")
     files = folder / "files"
     files.mkdir()
@@ -97,8 +97,8 @@ def test_times_are_shown_as_a_player_shows_them():
 def test_a_page_opens_with_its_words_marked(client, library):
     found = find(library, "font sizes")
     html = client.get(f"/view/{found.id}?q=font sizes").text
-    assert f"/hit/{found.id}/picture?q=font%20sizes" in html and "<mark>" in html
-    plain_page, marked_page = (client.get(f"/hit/{found.id}/picture", params={"q": q}) for q in ("", "font sizes"))
+    assert f"/hit/{found.id}/image?q=font%20sizes" in html and "<mark>" in html
+    plain_page, marked_page = (client.get(f"/hit/{found.id}/image", params={"q": q}) for q in ("", "font sizes"))
     assert plain_page.headers["content-type"] == "image/jpeg" and plain_page.content != marked_page.content
     with PILImage.open(io.BytesIO(marked_page.content)) as image:
         assert max(image.size) > 1000
@@ -117,7 +117,7 @@ def test_markup_in_a_file_does_not_run_when_opened(client, library):
 
 
 @pytest.mark.parametrize(
-    "path", ["/view/none", "/hit/11111111-1111-5111-8111-111111111111/picture", "/view/..%2F..%2Fetc"]
+    "path", ["/view/none", "/hit/11111111-1111-5111-8111-111111111111/image", "/view/..%2F..%2Fetc"]
 )
 def test_what_is_not_in_the_collection_is_not_given_out(client, path):
     assert client.get(path).status_code == 404
@@ -127,7 +127,7 @@ def test_a_file_that_is_gone_is_said_to_be(client, library):
     found = find(library, "cup of coffee")
     Path(found.source).rename(found.source + ".away")
     try:
-        answer = client.get(f"/hit/{found.id}/picture")
+        answer = client.get(f"/hit/{found.id}/image")
         assert answer.status_code == 410 and "espresso.jpg" in answer.text
     finally:
         Path(found.source + ".away").rename(found.source)

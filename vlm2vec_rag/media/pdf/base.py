@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a page's text layer and where it stands, to mark it on a picture of the page.
+    """A word of a page's text layer and where it stands, to mark it on an image of the page.
 
     The box is in fractions of the page as shown (turned, cropped): 0, 0 is the top left, 1, 1 the bottom right.
     """

@@ -27,7 +27,7 @@ class MupdfDocument:
         self._mupdf.TOOLS.mupdf_display_errors(False)
         self._mupdf.TOOLS.mupdf_display_warnings(False)
         with _as_unreadable(path):
-            # the type is given, or MuPDF would choose among its other readers (XPS, EPUB, pictures) by itself
+            # the type is given, or MuPDF would choose among its other readers (XPS, EPUB, images) by itself
             self._document = self._mupdf.open(**_named_or_whole(os.fspath(path)), filetype="pdf")
         self._path = path
         if self._document.needs_pass and not self._document.authenticate(password or ""):

@@ -84,9 +84,9 @@ class VideoFile:
             )
         timeline, end_s = self._timeline, min(end_s, duration_s)
         chosen = choose_frames(timeline.ticks, timeline.times_s, start_s, end_s, frames or self._settings.frames)
-        ticks, pictures = zip(*self._reader.frames(chosen), strict=True)
+        ticks, images = zip(*self._reader.frames(chosen), strict=True)
         return Clip(
-            frames=self._fitted(pictures, max_pixels or self._settings.max_pixels),
+            frames=self._fitted(images, max_pixels or self._settings.max_pixels),
             times_s=tuple(float((tick - timeline.ticks[0]) * timeline.time_base) for tick in ticks),
             start_s=start_s,
             end_s=end_s,
@@ -105,10 +105,10 @@ class VideoFile:
             return subtitles.parse(sidecar.read_bytes()), sidecar.name
         return self._timeline.cues, "inside the video" if self._timeline.cues else ""
 
-    def _fitted(self, pictures: Sequence[PILImage], max_pixels: int) -> tuple[PILImage, ...]:
+    def _fitted(self, images: Sequence[PILImage], max_pixels: int) -> tuple[PILImage, ...]:
         """The frames with square pixels, reduced to the first one's target size where that changes no vector."""
         geometry = self._geometry
-        size = reduced_size(*geometry.shown(pictures[0].height, pictures[0].width), max_pixels)
+        size = reduced_size(*geometry.shown(images[0].height, images[0].width), max_pixels)
         if size is None and geometry.pixel_aspect == 1:
-            return tuple(pictures)
-        return tuple(resize(each, *(size or geometry.shown(each.height, each.width))) for each in pictures)
+            return tuple(images)
+        return tuple(resize(each, *(size or geometry.shown(each.height, each.width))) for each in images)

@@ -1,4 +1,4 @@
-"""Open a video container, and list its frames' times and subtitles without decoding a picture."""
+"""Open a video container, and list its frames' times and subtitles without decoding an image."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def video_stream(container: Any, path: str, limits: MediaLimits) -> Any:
     with as_unreadable(path):
         best = container.streams.best("video")
     if best is None or best.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
-        raise UnreadableMedia(f"{path}: holds no video, only sound or a cover picture; leave it out")
+        raise UnreadableMedia(f"{path}: holds no video, only sound or a cover image; leave it out")
     if best.codec_context is None:
         raise UnreadableMedia(f"{path}: its video codec is not known; convert it to H.264 first")
     width, height = best.codec_context.width, best.codec_context.height
@@ -202,7 +202,7 @@ def as_unreadable(path: str) -> Iterator[None]:
 
 
 def _text_subtitles(container: Any) -> list[Any]:
-    """The subtitle stream to take words from: the default one, else the first; pictures of words are none."""
+    """The subtitle stream to take words from: the default one, else the first; images of words are none."""
     from av.stream import Disposition
 
     texts = {"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"}

@@ -36,7 +36,7 @@ class DecordReader:
         self._path, self._timeline = path, timeline
 
     def frames(self, indices: Sequence[int]) -> list[tuple[int, PILImage]]:
-        """The frames at these places of the timeline: (its tick, upright picture), in the same order."""
+        """The frames at these places of the timeline: (its tick, upright image), in the same order."""
         from PIL import Image
 
         try:
@@ -47,7 +47,7 @@ class DecordReader:
                     f"{self._path}: decord counts {len(reader)} frames where the file holds "
                     f"{len(self._timeline.ticks)}; read it with video_reader='pyav'"
                 )
-            pictures = reader.get_batch(list(indices)).asnumpy()
+            images = reader.get_batch(list(indices)).asnumpy()
             reader.seek(0)  # stops its decoding thread
             del reader
         except (self._decord.DECORDError, RuntimeError, IndexError) as error:
@@ -55,8 +55,7 @@ class DecordReader:
                 f"{self._path}: decord cannot read it ({str(error).splitlines()[-1]}); try video_reader='pyav'"
             ) from error
         return [
-            (self._timeline.ticks[index], Image.fromarray(picture))
-            for index, picture in zip(indices, pictures, strict=True)
+            (self._timeline.ticks[index], Image.fromarray(image)) for index, image in zip(indices, images, strict=True)
         ]
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ class PyavReader:
         self._container, self._stream = container, video_stream(container, path, limits)
 
     def frames(self, indices: Sequence[int]) -> list[tuple[int, PILImage]]:
-        """The frames on screen at these places of the timeline: (its true tick, upright picture), in order, each once.
+        """The frames on screen at these places of the timeline: (its true tick, upright image), in order, each once.
 
         The places must ascend. A frame that cannot be decoded is stood in for by the one before it. The answer does not
         depend on what was asked before: each call starts from a key frame.

@@ -1,5 +1,5 @@
-"""VLM2Vec-V2 as a LlamaIndex embedding: text, pictures, videos and questions about them in one vector space."""
+"""VLM2Vec-V2 as a LlamaIndex embedding: text, images, videos and questions about them in one vector space."""
 
-from llama_index.embeddings.vlm2vec.base import VLM2VecEmbedding
+from llama_index_vlm2vec.embedding import VLM2VecEmbedding
 
 __all__ = ["VLM2VecEmbedding"]

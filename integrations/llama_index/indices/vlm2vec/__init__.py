@@ -1,5 +1,5 @@
-"""An index that keeps pages, pictures, clips and texts side by side, on any LlamaIndex vector store."""
+"""An index that keeps pages, images, clips and texts side by side, on any LlamaIndex vector store."""
 
-from llama_index.indices.vlm2vec.base import VLM2VecIndex
+from llama_index_vlm2vec.index import VLM2VecIndex
 
 __all__ = ["VLM2VecIndex"]

@@ -1,7 +1,7 @@
-"""Documents to nodes: pages, pictures, clips and passages stay whole, other texts are split."""
+"""Documents to nodes: pages, images, clips and passages stay whole, other texts are split."""
 
-from llama_index.node_parser.vlm2vec.base import MediaNodeParser
-from llama_index.node_parser.vlm2vec.nodes import MediaDocument, MediaNode
-from llama_index.node_parser.vlm2vec.pictures import Pictures
+from llama_index_vlm2vec.images import ImageBudget
+from llama_index_vlm2vec.node_parser import MediaNodeParser
+from llama_index_vlm2vec.nodes import MediaDocument, MediaNode
 
-__all__ = ["MediaDocument", "MediaNode", "MediaNodeParser", "Pictures"]
+__all__ = ["ImageBudget", "MediaDocument", "MediaNode", "MediaNodeParser"]

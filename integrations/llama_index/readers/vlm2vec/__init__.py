@@ -1,5 +1,5 @@
-"""PDFs, pictures, videos and texts to LlamaIndex documents: one for each page, picture, clip and passage."""
+"""PDFs, images, videos and texts to LlamaIndex documents: one for each page, image, clip and passage."""
 
-from llama_index.readers.vlm2vec.base import MediaReader
+from llama_index_vlm2vec.reader import VLM2VecReader
 
-__all__ = ["MediaReader"]
+__all__ = ["VLM2VecReader"]

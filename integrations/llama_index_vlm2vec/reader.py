@@ -1,4 +1,4 @@
-"""`MediaReader`: files and folders to documents, alone or inside LlamaIndex's `SimpleDirectoryReader`."""
+"""`VLM2VecReader`: files and folders to documents, alone or inside LlamaIndex's `SimpleDirectoryReader`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
-from llama_index.node_parser.vlm2vec import MediaDocument
-from llama_index.node_parser.vlm2vec.nodes import to_document
 
+from llama_index_vlm2vec.nodes import MediaDocument, to_document
 from vlm2vec_rag.collection.points import Payload
 from vlm2vec_rag.errors import InvalidInput, MediaError
 from vlm2vec_rag.media.settings import MediaLimits, MediaSettings
@@ -23,15 +22,15 @@ logger = logging.getLogger(__name__)
 Paths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 
 
-class MediaReader(BasePydanticReader):
-    """Loads PDFs, pictures, videos and text files, and folders of them.
+class VLM2VecReader(BasePydanticReader):
+    """Loads PDFs, images, videos and text files, and folders of them.
 
     A document holds an item's text and says where it is; its pixels stay in the file and are read again from there.
     Give it the settings of the model it loads for, where they are not the default: `embed_model.media_settings`.
 
-    >>> MediaReader("./media").load_data()[0].metadata
+    >>> VLM2VecReader("./media").load_data()[0].metadata
     {'source': '/home/me/media/report.pdf', 'kind': 'page', 'place': '/home/me/media/report.pdf#page=1', 'page': 1, ...}
-    >>> reader = MediaReader()
+    >>> reader = VLM2VecReader()
     >>> SimpleDirectoryReader("./media", file_extractor={".pdf": reader, ".mp4": reader, ".png": reader}).load_data()
     """
 
@@ -66,7 +65,7 @@ class MediaReader(BasePydanticReader):
 
     @classmethod
     def class_name(cls) -> str:
-        return "MediaReader"
+        return "VLM2VecReader"
 
     def lazy_load_data(
         self,
@@ -94,14 +93,13 @@ class MediaReader(BasePydanticReader):
             )
         given = self.paths if file is None else _strings(file)
         if not given:
-            raise InvalidInput("nothing to load: give MediaReader files or folders, or give one to load_data")
+            raise InvalidInput("nothing to load: give VLM2VecReader files or folders, or give one to load_data")
         return self._load(given, dict(extra_info or {}))
 
     def _load(self, given: list[str], extra_info: dict[str, Any]) -> Iterator[Document]:
-        from vlm2vec_rag.media import MediaReader as CoreReader
-        from vlm2vec_rag.media import find_media
+        from vlm2vec_rag.media import MediaReader, find_media
 
-        with CoreReader(self._settings, self._limits) as reader:
+        with MediaReader(self._settings, self._limits) as reader:
             for path in find_media(given):
                 try:
                     yield from _documents(path, reader, extra_info)

@@ -1,4 +1,4 @@
-"""Picture files: upright, on white, RGB, 8 bits, and no larger than the model sees."""
+"""Image files: upright, on white, RGB, 8 bits, and no larger than the model sees."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def corners() -> Image.Image:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path, orientation):
-    # what the standard says of each value: how the stored picture must be turned to be upright
+    # what the standard says of each value: how the stored image must be turned to be upright
     upright = corners()
     undo = {
         1: lambda image: image,
@@ -118,7 +118,7 @@ def test_grey_and_black_and_white(tmp_path, mode):
 
 
 @pytest.mark.parametrize("size", [(3000, 2000), (1999, 1003), (900, 4000)])
-def test_a_large_picture_is_reduced_as_the_encoder_would(tmp_path, size):
+def test_a_large_image_is_reduced_as_the_encoder_would(tmp_path, size):
     noise = Image.effect_noise(size, 90).convert("RGB")
     noise.save(tmp_path / "a.png", compress_level=1)
     shown = read(tmp_path / "a.png", max_pixels=300 * 784)
@@ -127,7 +127,7 @@ def test_a_large_picture_is_reduced_as_the_encoder_would(tmp_path, size):
 
 
 @pytest.mark.parametrize("size", [(640, 480), (20, 50), (40, 8000)])
-def test_a_picture_within_the_budget_or_a_sliver_is_left_to_the_encoder(tmp_path, size):
+def test_an_image_within_the_budget_or_a_sliver_is_left_to_the_encoder(tmp_path, size):
     Image.new("RGB", size, "teal").save(tmp_path / "a.png")
     assert read(tmp_path / "a.png", max_pixels=360 * 420 if size[1] == 8000 else 400_000).size == size
 

@@ -1,4 +1,4 @@
-"""Nodes and documents that stand for a page, a picture, a clip or a passage of a file, and what a collection keeps.
+"""Nodes and documents that stand for a page, an image, a clip or a passage of a file, and what a collection keeps.
 
 A node refers to its file and holds no pixels; they are read again where the node is embedded or shown to a chat model.
 What a node stands for is told from its metadata, not from its class: caches and other vector stores give back a plain
@@ -28,8 +28,8 @@ from llama_index.core.schema import (
     TextNode,
 )
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
-from llama_index.node_parser.vlm2vec.pictures import Pictures, picture_blocks
 
+from llama_index_vlm2vec.images import ImageBudget, image_blocks
 from vlm2vec_rag.collection.points import Payload
 from vlm2vec_rag.documents import (
     FILE_FIELDS,
@@ -51,22 +51,22 @@ _OUR_FIELDS = {*METADATA_FIELDS, *FILE_FIELDS, *PATH_FIELDS}
 
 
 class MediaNode(TextNode):
-    """A page, a picture, a clip or a passage of a file. `text` is its text layer, caption or subtitles.
+    """A page, an image, a clip or a passage of a file. `text` is its text layer, caption or subtitles.
 
     `get_content_blocks` adds the pixels, read from the file at that moment: this is how a query engine with
     `multimodal=True` shows them to its model.
     """
 
-    _pictures: Pictures = PrivateAttr(default=Pictures())
+    _images: ImageBudget = PrivateAttr(default=ImageBudget())
 
     def get_content_blocks(self, metadata_mode: MetadataMode = MetadataMode.NONE) -> list[BaseContentBlock]:
-        """What a chat model is shown: the metadata, the text where there is one, and the pictures."""
+        """What a chat model is shown: the metadata, the text where there is one, and the images."""
         told = [each for each in super().get_content_blocks(metadata_mode) if each != TextBlock(text="")]
-        return [*told, *picture_blocks(to_payload(self)[1], self._pictures)]
+        return [*told, *image_blocks(to_payload(self)[1], self._images)]
 
 
 class MediaDocument(Document):
-    """What `MediaReader` loads; `MediaNodeParser` and `VLM2VecEmbedding` make it a `MediaNode`.
+    """What `VLM2VecReader` loads; `MediaNodeParser` and `VLM2VecEmbedding` make it a `MediaNode`.
 
     Its id is its place (`report.pdf#page=3`), so that a changed page replaces the one before it.
     """
@@ -92,7 +92,7 @@ def to_document(payload: Payload, extra_info: Mapping[str, Any] | None = None) -
     )
 
 
-def to_media_node(node: BaseNode, pictures: Pictures | None = None) -> BaseNode:
+def to_media_node(node: BaseNode, images: ImageBudget | None = None) -> BaseNode:
     """A document or plain node of a file as the MediaNode it stands for; any other node is given back."""
     if not stands_for_file(node):
         return node
@@ -104,20 +104,20 @@ def to_media_node(node: BaseNode, pictures: Pictures | None = None) -> BaseNode:
         fields["metadata"] = dict(node.metadata)
         fields["relationships"] = node.relationships or _source(str(node.metadata["place"]))
         media = MediaNode(**fields)
-    if pictures is not None:
-        media._pictures = pictures
+    if images is not None:
+        media._images = images
     return media
 
 
 def stands_for_file(node: BaseNode) -> bool:
-    """Whether a node is all of a file's page, picture, clip or passage, and not a piece a text splitter cut from it."""
+    """Whether a node is all of a file's page, image, clip or passage, and not a piece a text splitter cut from it."""
     if not is_of_file(node.metadata):
         return False
     return isinstance(node, Document | MediaNode) or node.node_id == file_payload("", node.metadata).id
 
 
 def shown_file(node: BaseNode) -> tuple[Literal["image", "video"], Path] | None:
-    """The picture or video of a node from another reader; None where it shows neither.
+    """The image or video of a node from another reader; None where it shows neither.
 
     Raises:
         InvalidInput: It holds the pixels themselves or an address: a collection keeps references to files.
@@ -137,12 +137,12 @@ def shown_file(node: BaseNode) -> tuple[Literal["image", "video"], Path] | None:
     if elsewhere:
         raise InvalidInput(
             f"node {node.node_id} holds its {kind} in memory or as an address, and nothing is downloaded here; "
-            "save it as a file and give its path, or load it with MediaReader"
+            "save it as a file and give its path, or load it with VLM2VecReader"
         )
     return None
 
 
-def to_node(payload: Payload, point_id: str, pictures: Pictures | None = None) -> BaseNode:
+def to_node(payload: Payload, point_id: str, images: ImageBudget | None = None) -> BaseNode:
     """The node of a point: a MediaNode for what is from a file, else the node as it was stored."""
     metadata = metadata_of(payload)
     if not payload.document_id or payload.kind != "text":
@@ -152,7 +152,7 @@ def to_node(payload: Payload, point_id: str, pictures: Pictures | None = None) -
         media = MediaNode(
             id_=known_as, text=payload.text, extra_info=metadata, relationships=place, **_hidden(metadata)
         )
-        media._pictures = pictures or Pictures()
+        media._images = images or ImageBudget()
         return media
     made = payload.metadata.get(FRAMEWORK_FIELD)
     if not isinstance(made, Mapping):
@@ -185,7 +185,7 @@ def _metadata(payload: Payload) -> dict[str, Any]:
 
 def _hidden(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Which fields neither a text model nor the LLM reads: hashes and paths say nothing about what is seen."""
-    # a node whose embedded text is empty is dropped by LlamaIndex's own index, so a picture keeps its name
+    # a node whose embedded text is empty is dropped by LlamaIndex's own index, so an image keeps its name
     embedded = set() if metadata["kind"] == "text" else {"file_name"}
     ours = [name for name in metadata if name in _OUR_FIELDS]
     return {

@@ -1,4 +1,4 @@
-"""The pixels of a page, picture or clip as content blocks for a chat model: bounded, and read when they are needed."""
+"""The pixels of a page, image or clip as content blocks for a chat model: bounded, and read when they are needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
+class ImageBudget:
     """How much of a node a chat model is shown.
 
     Raises:
@@ -35,7 +35,7 @@ class Pictures:
     """
 
     max_pixels: int = MAX_PIXELS
-    """Budget of a node: a page or picture has all of it, the frames of a clip share it."""
+    """Budget of a node: a page or image has all of it, the frames of a clip share it."""
 
     frames: int = 4
     """Frames of a clip."""
@@ -45,12 +45,12 @@ class Pictures:
             raise InvalidInput(f"{self} shows nothing; expected max_pixels and frames of 1 or more")
 
 
-def picture_blocks(payload: Payload, pictures: Pictures) -> list[ImageBlock | TextBlock]:
+def image_blocks(payload: Payload, images: ImageBudget) -> list[ImageBlock | TextBlock]:
     """What there is to see of an item, as JPEG blocks; none for a text.
 
     A file that is gone or broken since it was indexed is reported in the log, and the model is told that it sees none.
     """
-    from vlm2vec_rag.retrieval import pictures as pictures_of
+    from vlm2vec_rag.retrieval import images_of
 
     if payload.kind == "text":
         return []
@@ -64,26 +64,26 @@ def picture_blocks(payload: Payload, pictures: Pictures) -> list[ImageBlock | Te
         start_s=payload.start_s,
         end_s=payload.end_s,
     )
-    budget = pictures.max_pixels // (pictures.frames if payload.kind == "clip" else 1)
+    budget = images.max_pixels // (images.frames if payload.kind == "clip" else 1)
     try:
-        shown = pictures_of(hit, _reader(), max_pixels=budget, frames=pictures.frames)
+        shown = images_of(hit, _reader(), max_pixels=budget, frames=images.frames)
     except VlmRagError as error:
         logger.warning("%s is not shown to the model: %s", payload.place, error)
         return [TextBlock(text=f"(the {payload.kind} itself cannot be shown)")]
     blocks: list[ImageBlock | TextBlock] = []
-    for picture in shown:
+    for image in shown:
         file = io.BytesIO()
-        _bounded(picture, budget).convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
+        _bounded(image, budget).convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
         blocks.append(ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg"))
     return blocks
 
 
-def _bounded(picture: PILImage, max_pixels: int) -> PILImage:
+def _bounded(image: PILImage, max_pixels: int) -> PILImage:
     """The reader keeps a sliver as it is, where reducing it would change its vector; nothing of the kind holds here."""
-    scale = math.sqrt(max_pixels / (picture.width * picture.height))
+    scale = math.sqrt(max_pixels / (image.width * image.height))
     if scale >= 1:
-        return picture
-    return picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
+        return image
+    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
 
 
 @functools.cache

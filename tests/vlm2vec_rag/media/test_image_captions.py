@@ -1,4 +1,4 @@
-"""Captions of pictures: read from PNG text, EXIF and XMP as other programs write them, and never a danger."""
+"""Captions of images: read from PNG text, EXIF and XMP as other programs write them, and never a danger."""
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -25,9 +25,9 @@ XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def read(path, max_chars=MANY):
-    with Image.open(path) as picture:
-        picture.load()
-        return caption_of(picture, max_chars)
+    with Image.open(path) as image:
+        image.load()
+        return caption_of(image, max_chars)
 
 
 def save(path, **options):
@@ -98,7 +98,7 @@ def test_a_blank_exif_description_gives_way_to_xmp(tmp_path):
     assert read(path).description == "Boats in the évening"
 
 
-def test_a_picture_without_words_has_none(tmp_path):
+def test_an_image_without_words_has_none(tmp_path):
     assert read(save(tmp_path / "a.png")) == Caption()
     assert read(save(tmp_path / "a.png")).text == ""
 

@@ -30,9 +30,9 @@ class CrossEncoder(Protocol):
 class TextRerank(BaseNodePostprocessor):
     """Reorders the nodes that have words by how well these answer the question, and leaves the others where they are.
 
-    A picture without a caption has nothing a text reranker could read, and would sink to the end for that alone. So
+    An image without a caption has nothing a text reranker could read, and would sink to the end for that alone. So
     the nodes with words are put in a new order on the ranks they hold together, and have the reranker's score then;
-    pictures keep their ranks and scores. A question without words changes nothing but the number of nodes.
+    images keep their ranks and scores. A question without words changes nothing but the number of nodes.
 
     >>> TextRerank(CrossEncoder("BAAI/bge-reranker-v2-m3"), top_n=5)
     >>> TextRerank(lambda question, texts: [my_score(question, text) for text in texts])

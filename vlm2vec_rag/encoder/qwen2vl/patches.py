@@ -1,4 +1,4 @@
-"""Pictures to patches: the exact numbers that Qwen2-VL's vision tower reads.
+"""Images to patches: the exact numbers that Qwen2-VL's vision tower reads.
 
 Follows the public code's slow image processor (`image_processing_qwen2_vl.py` at 6e1e1d4): RGB, PIL bicubic on
 8-bit values, scale 1/255, CLIP mean and deviation in float32, patches of 14 x 14 x 2 frames in 2 x 2 blocks.
@@ -76,16 +76,16 @@ def cut(visual: PILImage | Sequence[PILImage], cut_plan: Plan, settings: PatchSe
     Returns:
         (P, W) float32; a row is one patch, channel first, then time, then the patch's rows.
     """
-    pictures = []
+    images = []
     for frame in _frames(visual):
-        picture = frame.convert("RGB")
-        if not isinstance(visual, Sequence) and min(picture.size) < SMALLEST_SIDE:
-            picture = resize(picture, 2 * SMALLEST_SIDE, 2 * SMALLEST_SIDE)
-        pictures.append(np.asarray(resize(picture, cut_plan.height, cut_plan.width)))
-    while len(pictures) % settings.temporal:
-        pictures.append(pictures[-1])
+        image = frame.convert("RGB")
+        if not isinstance(visual, Sequence) and min(image.size) < SMALLEST_SIDE:
+            image = resize(image, 2 * SMALLEST_SIDE, 2 * SMALLEST_SIDE)
+        images.append(np.asarray(resize(image, cut_plan.height, cut_plan.width)))
+    while len(images) % settings.temporal:
+        images.append(images[-1])
 
-    pixels = np.stack(pictures).astype(np.float32)  # (frames, height, width, 3)
+    pixels = np.stack(images).astype(np.float32)  # (frames, height, width, 3)
     pixels *= np.float32(1 / 255)
     pixels -= np.asarray(settings.mean, dtype=np.float32)
     pixels /= np.asarray(settings.std, dtype=np.float32)

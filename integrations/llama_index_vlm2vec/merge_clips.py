@@ -7,8 +7,8 @@ from itertools import groupby
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from llama_index.node_parser.vlm2vec.nodes import to_media_node
 
+from llama_index_vlm2vec.nodes import to_media_node
 from vlm2vec_rag.documents import FILE_FIELDS, file_payload
 from vlm2vec_rag.items import place_of, seconds
 

@@ -14,18 +14,18 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryMode
-from llama_index.node_parser.vlm2vec.nodes import to_node, to_payload
-from llama_index.vector_stores.vlm2vec.filters import condition
 
+from llama_index_vlm2vec.filters import condition
+from llama_index_vlm2vec.nodes import to_node, to_payload
 from vlm2vec_rag.collection import Filter, Point, open_collection
 from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
-    from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
     from qdrant_client import models
 
+    from llama_index_vlm2vec.embedding import VLM2VecEmbedding
     from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.collection.searching import Mode
 
@@ -33,8 +33,8 @@ MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.DEFAULT: "dense",
     VectorStoreQueryMode.SPARSE: "bm25",
     VectorStoreQueryMode.TEXT_SEARCH: "bm25",
-    VectorStoreQueryMode.HYBRID: "fused",
-    VectorStoreQueryMode.SEMANTIC_HYBRID: "fused",
+    VectorStoreQueryMode.HYBRID: "hybrid",
+    VectorStoreQueryMode.SEMANTIC_HYBRID: "hybrid",
 }
 
 
@@ -218,7 +218,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         wanted = _among(wanted, query.node_ids)
         if query.doc_ids:
             wanted = _of_documents(wanted, query.doc_ids)
-        limit = (query.hybrid_top_k if mode == "fused" else None) or query.similarity_top_k
+        limit = (query.hybrid_top_k if mode == "hybrid" else None) or query.similarity_top_k
         found = self._collection.search(query.query_embedding, query.query_str, mode=mode, limit=limit, filter=wanted)
         nodes = [to_node(each.payload, each.id) for each in found]
         return VectorStoreQueryResult(

@@ -12,10 +12,10 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
-from llama_index.node_parser.vlm2vec.nodes import to_node
-from llama_index.node_parser.vlm2vec.pictures import Pictures
 
+from llama_index_vlm2vec.embedding import VLM2VecEmbedding
+from llama_index_vlm2vec.images import ImageBudget
+from llama_index_vlm2vec.nodes import to_node
 from vlm2vec_rag.collection import Filter, open_collection
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.words import question
@@ -47,7 +47,7 @@ class VLM2VecRetriever(BaseRetriever):
         similarity_top_k: int = 5,
         filter: Filter | None = None,
         filters: MetadataFilters | None = None,
-        pictures: Pictures | None = None,
+        images: ImageBudget | None = None,
         **retriever: Any,
     ) -> None:
         """Open a collection; what is not there is not made.
@@ -57,12 +57,12 @@ class VLM2VecRetriever(BaseRetriever):
             embed_model: What it was built with; None takes what the collection itself names, where words are not
                 enough. The model is loaded by the first question.
             name: The collection at that place.
-            mode: `fused` joins both rankings, `dense` compares vectors, `bm25` compares words. None fuses, or compares
+            mode: `hybrid` joins both rankings, `dense` compares vectors, `bm25` compares words. None fuses, or compares
                 words in a collection of words only.
             similarity_top_k: At most so many nodes.
             filter: Which items may be found; where it lets one kind pass, questions are asked as to that kind.
             filters: The same in LlamaIndex's terms.
-            pictures: How much of each node a chat model is shown.
+            images: How much of each node a chat model is shown.
             retriever: More for LlamaIndex's `BaseRetriever`: `callback_manager`, `verbose` and the like.
 
         Raises:
@@ -81,7 +81,7 @@ class VLM2VecRetriever(BaseRetriever):
             raise InvalidInput(f"similarity_top_k is {similarity_top_k}; expected 1 or more")
         self._is_own = isinstance(collection, str | os.PathLike)
         self._collection = _open(collection, name) if isinstance(collection, str | os.PathLike) else collection
-        self._mode: Mode = mode or ("fused" if self._collection.dim else "bm25")
+        self._mode: Mode = mode or ("hybrid" if self._collection.dim else "bm25")
         self._embed_model = embed_model
         if embed_model is None and self._mode != "bm25":
             try:
@@ -92,7 +92,7 @@ class VLM2VecRetriever(BaseRetriever):
         self.similarity_top_k = similarity_top_k
         self._filter = filter
         self._filters = filters
-        self._pictures = pictures
+        self._images = images
         super().__init__(**retriever)
 
     @property
@@ -113,12 +113,12 @@ class VLM2VecRetriever(BaseRetriever):
         response_mode: ResponseMode = ResponseMode.SIMPLE_SUMMARIZE,
         **engine: Any,
     ) -> RetrieverQueryEngine:
-        """A query engine whose model sees the pages, pictures and clip frames that were found.
+        """A query engine whose model sees the pages, images and clip frames that were found.
 
         Args:
             llm: A chat model; None takes LlamaIndex's `Settings.llm`.
             multimodal: False shows it their words only.
-            response_mode: By default one call with all that was found, so that pictures can be compared; LlamaIndex's
+            response_mode: By default one call with all that was found, so that images can be compared; LlamaIndex's
                 own modes may hand them over one by one.
             engine: More for LlamaIndex's `RetrieverQueryEngine.from_args`: `node_postprocessors` and the like.
         """
@@ -147,7 +147,7 @@ class VLM2VecRetriever(BaseRetriever):
         found = self._collection.search(
             vector, text or None, mode=self._mode, limit=self.similarity_top_k, filter=self._condition()
         )
-        return [NodeWithScore(node=to_node(each.payload, each.id, self._pictures), score=each.score) for each in found]
+        return [NodeWithScore(node=to_node(each.payload, each.id, self._images), score=each.score) for each in found]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await asyncio.to_thread(self._retrieve, query_bundle)
@@ -168,7 +168,7 @@ class VLM2VecRetriever(BaseRetriever):
     def _condition(self) -> Filter | models.Filter | None:
         if self._filters is None:
             return self._filter
-        from llama_index.vector_stores.vlm2vec.filters import condition
+        from llama_index_vlm2vec.filters import condition
 
         return condition(self._filters)
 

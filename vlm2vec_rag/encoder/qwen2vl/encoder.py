@@ -11,10 +11,10 @@ import numpy as np
 
 from vlm2vec_rag.encoder.base import Encoder, Progress, Vectors, Visual
 from vlm2vec_rag.encoder.batching import batches
-from vlm2vec_rag.encoder.checkpoint import Checkpoint
 from vlm2vec_rag.encoder.device import is_out_of_memory
-from vlm2vec_rag.encoder.patches import Plan, cut, plan
-from vlm2vec_rag.encoder.tokens import PromptTokens
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint
+from vlm2vec_rag.encoder.qwen2vl.patches import Plan, cut, plan
+from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
 from vlm2vec_rag.errors import InvalidInput, VlmRagError
 from vlm2vec_rag.fingerprint import Fingerprint
 from vlm2vec_rag.prompts import prompts_digest
@@ -22,7 +22,7 @@ from vlm2vec_rag.prompts import prompts_digest
 if TYPE_CHECKING:
     import torch
 
-    from vlm2vec_rag.encoder.forward import Batch
+    from vlm2vec_rag.encoder.qwen2vl.forward import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Qwen2VLEncoder(Encoder):
         """Encode one batch into its rows of `vectors`; out of memory, in two halves."""
         import torch
 
-        from vlm2vec_rag.encoder.forward import embed
+        from vlm2vec_rag.encoder.qwen2vl.forward import embed
 
         try:
             with torch.inference_mode():
@@ -117,7 +117,7 @@ class Qwen2VLEncoder(Encoder):
         self, group: list[int], ids: list[list[int]], visuals: Sequence[Visual], plans: list[Plan | None]
     ) -> Batch:
         """Cut the pixels of one batch only now: a page is 24 MB of patches, a run of pages would not fit."""
-        from vlm2vec_rag.encoder.forward import collate
+        from vlm2vec_rag.encoder.qwen2vl.forward import collate
 
         shown = [(visuals[index], plans[index]) for index in group]
         pairs = [(visual, each) for visual, each in shown if visual is not None and each is not None]

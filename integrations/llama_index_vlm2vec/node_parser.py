@@ -10,13 +10,14 @@ from llama_index.core.bridge.pydantic import Field, SerializeAsAny
 from llama_index.core.node_parser import NodeParser, SentenceSplitter
 from llama_index.core.schema import BaseNode
 from llama_index.core.utils import get_tqdm_iterable
-from llama_index.node_parser.vlm2vec.nodes import shown_file, stands_for_file, to_media_node
+
+from llama_index_vlm2vec.nodes import shown_file, stands_for_file, to_media_node
 
 
 class MediaNodeParser(NodeParser):
-    """Keeps each page, picture, clip and passage whole, and splits other documents with a text splitter.
+    """Keeps each page, image, clip and passage whole, and splits other documents with a text splitter.
 
-    A text splitter alone would cut a page into pieces of text and lose its picture.
+    A text splitter alone would cut a page into pieces of text and lose its image.
 
     >>> IngestionPipeline(transformations=[MediaNodeParser(), embed_model], vector_store=store).run(documents=documents)
     """

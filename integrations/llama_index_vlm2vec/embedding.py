@@ -1,4 +1,4 @@
-"""`VLM2VecEmbedding`: texts, pictures, videos, nodes and questions to vectors, as a LlamaIndex component."""
+"""`VLM2VecEmbedding`: texts, images, videos, nodes and questions to vectors, as a LlamaIndex component."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
 from llama_index.core.schema import BaseNode, ImageType, QueryBundle
 from llama_index.core.utils import get_tqdm_iterable, iter_batch
-from llama_index.embeddings.vlm2vec.digests import weights_digest
-from llama_index.embeddings.vlm2vec.items import ImageInput, VideoInput, items_of, open_media, read_image, read_video
 from llama_index_instrumentation import get_dispatcher
 
+from llama_index_vlm2vec.digests import weights_digest
+from llama_index_vlm2vec.items import ImageInput, VideoInput, items_of, open_media, read_image, read_video
 from vlm2vec_rag.encoder import DEFAULT_MODEL, Encoder
-from vlm2vec_rag.encoder.load import FRAMES
+from vlm2vec_rag.encoder.names import FRAMES
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query, Text
 from vlm2vec_rag.media.settings import MediaSettings
@@ -38,7 +38,7 @@ _ADDED = ("weights", "prompts")  # to_dict tells them, and they are no settings
 
 
 class VLM2VecEmbedding(MultiModalEmbedding):
-    """Embeds text, pictures and videos into one space; questions and what they look for have their own instructions.
+    """Embeds text, images and videos into one space; questions and what they look for have their own instructions.
 
     The model is loaded at the first use, and shared by all instances in this process that ask for the same one.
     Instances can be pickled; a copy loads the model where it is used. Safe to use from several threads.
@@ -52,7 +52,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     revision: str | None = Field(default=None, description="Branch, tag or commit of the model on the hub.")
     device: str | None = Field(default=None, description="cuda, cuda:1, mps or cpu; None takes the best there is.")
     dtype: str | None = Field(default=None, description="float32, bfloat16 or float16; None suits the device.")
-    max_pixels: int = Field(default=MAX_PIXELS, description="Budget of one picture or frame.")
+    max_pixels: int = Field(default=MAX_PIXELS, description="Budget of one image or frame.")
     frames: int = Field(default=FRAMES, description="Frames of a clip.")
     target: Kind | None = Field(default=None, description="The one kind that questions look for; None for any.")
     query_instruction: str | None = Field(default=None, description="An instruction for questions of one's own.")
@@ -164,7 +164,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
 
     @property
     def media_settings(self) -> MediaSettings:
-        """How files are read for this embedding: give them to a `MediaReader` that loads for it."""
+        """How files are read for this embedding: give them to a `VLM2VecReader` that loads for it."""
         from dataclasses import replace
 
         return replace(self.media, max_pixels=self.max_pixels, frames=self.frames)
@@ -180,7 +180,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     def query_bundle(
         self, text: str = "", image: ImageInput | None = None, video: VideoInput | None = None
     ) -> QueryBundle:
-        """A question of words, of a picture or video, or of words about one, for any retriever or query engine.
+        """A question of words, of an image or video, or of words about one, for any retriever or query engine.
 
         Args:
             text: The words; a chat model behind the retriever reads only them.
@@ -189,7 +189,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
 
         Raises:
             EmptyInput: Nothing is asked.
-            InvalidInput: Both a picture and a video are given, or the text is a path or an address.
+            InvalidInput: Both an image and a video are given, or the text is a path or an address.
             MediaError: The file cannot be read; the message names it.
         """
         return QueryBundle(query_str=text, embedding=self.get_question_embedding(text, image, video))
@@ -246,7 +246,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return await asyncio.to_thread(self._get_text_embeddings, texts)
 
-    # pictures; LlamaIndex announces them to callbacks but not to its instrumentation, so the public four do it here
+    # images; LlamaIndex announces them to callbacks but not to its instrumentation, so the public four do it here
 
     def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
         return self._get_image_embeddings([img_file_path])[0]
@@ -262,13 +262,13 @@ class VLM2VecEmbedding(MultiModalEmbedding):
         return await asyncio.to_thread(self._get_image_embeddings, img_file_paths)
 
     def get_image_embedding(self, img_file_path: ImageType) -> Embedding:
-        """Embed a picture file, or bytes in a BytesIO, as what is searched: (D,), unit length."""
+        """Embed an image file, or bytes in a BytesIO, as what is searched: (D,), unit length."""
         return self.get_image_embedding_batch([img_file_path])[0]
 
     def get_image_embedding_batch(
         self, img_file_paths: Sequence[ImageType], show_progress: bool = False
     ) -> list[Embedding]:
-        """Embed picture files, batch by batch; the first that cannot be read is named in the error."""
+        """Embed image files, batch by batch; the first that cannot be read is named in the error."""
         return self._in_batches(img_file_paths, self._get_image_embeddings, show_progress)
 
     async def aget_image_embedding(self, img_file_path: ImageType) -> Embedding:
@@ -286,7 +286,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     def get_video_embedding(self, video_path: VideoInput) -> Embedding:
         """Embed a video file as one clip from its start to its end: (D,), unit length.
 
-        Meant for short ones. `MediaReader` cuts long ones into clips, which find moments.
+        Meant for short ones. `VLM2VecReader` cuts long ones into clips, which find moments.
         """
         return self.get_video_embeddings([video_path])[0]
 
@@ -312,7 +312,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     # nodes, as the step of an ingestion pipeline
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
-        """Embed nodes by what they show: pages, pictures and clips by their pixels, texts by their words.
+        """Embed nodes by what they show: pages, images and clips by their pixels, texts by their words.
 
         Returns:
             The same nodes with their embeddings; those that stand for a file's item are `MediaNode`s.

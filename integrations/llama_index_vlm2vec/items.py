@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from llama_index.core.schema import BaseNode, MetadataMode
-from llama_index.node_parser.vlm2vec.nodes import MediaNode, shown_file, stands_for_file, to_media_node, to_node
 
+from llama_index_vlm2vec.nodes import MediaNode, shown_file, stands_for_file, to_media_node, to_node
 from vlm2vec_rag.collection.points import Payload
 from vlm2vec_rag.documents import FILE_FIELDS, read_item
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, UnsupportedMedia
@@ -49,10 +49,10 @@ def open_media(settings: MediaSettings) -> Iterator[Media]:
 
 
 def read_image(image: ImageInput, reader: MediaReader) -> Image:
-    """A picture from its file, its bytes or its pixels.
+    """An image from its file, its bytes or its pixels.
 
     Raises:
-        MediaError: It is missing, broken or no picture; the message names it.
+        MediaError: It is missing, broken or no image; the message names it.
     """
     from PIL.Image import Image as PILImage
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.encoder.adapter import CONFIG as ADAPTER_CONFIG
 from vlm2vec_rag.encoder.adapter import adapter_digest, merge_adapter
-from vlm2vec_rag.encoder.load import NANO
-from vlm2vec_rag.encoder.patches import PatchSettings
+from vlm2vec_rag.encoder.names import NANO
+from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase, Qwen2VLModel
 
-NANO_FOLDER = Path(__file__).parents[1] / "nano"
+NANO_FOLDER = Path(__file__).parents[2] / "nano"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 PATTERNS = ["*.json", "*.safetensors", "*.txt"]
 SAMPLE_BYTES = 4096
@@ -155,7 +155,7 @@ def load_base(folder: Path) -> Qwen2VLModel:
     """
     from transformers import Qwen2VLModel
 
-    from vlm2vec_rag.encoder.forward import PatchProjection
+    from vlm2vec_rag.encoder.qwen2vl.forward import PatchProjection
 
     with no_progress_bar():
         model, report = Qwen2VLModel.from_pretrained(

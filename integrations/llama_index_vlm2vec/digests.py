@@ -15,7 +15,7 @@ def weights_digest(model: str, adapter: str | None) -> str:
 
 def _digest(folder: Path) -> str:
     from vlm2vec_rag.encoder.adapter import CONFIG, adapter_digest
-    from vlm2vec_rag.encoder.checkpoint import Checkpoint
+    from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint
 
     if (folder / CONFIG).is_file():
         return adapter_digest(folder)
