@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vlm2vec_rag.collection import open_collection as open_collection
     from vlm2vec_rag.encoder import Encoder as Encoder
     from vlm2vec_rag.encoder import load_encoder as load_encoder
+    from vlm2vec_rag.encoder.models import models as models
     from vlm2vec_rag.errors import VlmRagError as VlmRagError
     from vlm2vec_rag.indexing import IndexReport as IndexReport
     from vlm2vec_rag.indexing import index as index
@@ -46,6 +47,7 @@ _HOMES = {
     "VlmRagError": "errors",
     "index": "indexing",
     "load_encoder": "encoder",
+    "models": "encoder.models",
     "open_collection": "collection",
     "search": "retrieval",
 }

@@ -1,30 +1,37 @@
 """Zero-shot labels for images, pages and clips: whichever label lies nearest, and how clearly.
 
-Images and pages are read with the instruction of ImageNet-1K, clips with that of Kinetics-700, and labels as bare
-text, as in the classification tasks that the model was trained and tested with.
+Images and pages are read with the instruction of ImageNet-1K in MMEB-V2, clips with that of Kinetics-700, and labels
+as texts, as in the classification tasks that VLM2Vec-V2 was trained and tested with.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vlm2vec_rag.errors import InvalidInput, MediaError
-from vlm2vec_rag.items import Clip, Item, Kind, Page, Text, place_of
 from vlm2vec_rag.items import Image as ImageItem
-from vlm2vec_rag.prompts import Visual, plain, task
+from vlm2vec_rag.items import Item, Kind, Page, place_of
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder import Encoder
-    from vlm2vec_rag.encoder.base import Visual as Pixels
+    from vlm2vec_rag.encoder.base import Vectors
     from vlm2vec_rag.media import MediaReader
 
 TEMPERATURE = 0.02  # of the loss that the model was trained with, so that cosines become its own probabilities
 BATCH_ITEMS = 16
+INSTRUCTIONS: Mapping[Kind, str | None] = MappingProxyType(
+    {
+        "image": "Represent the given image for classification",
+        "clip": "Recognize the category of the video content.",
+        "text": None,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +77,7 @@ def classify(
     labels = check_labels(labels)
     if not temperature > 0:
         raise InvalidInput(f"temperature is {temperature}; expected more than 0")
-    targets = encoder.encode_prompts([plain(label) for label in labels], [None] * len(labels))  # (L, D)
+    targets = encoder.encode_items(labels)  # (L, D)
 
     def label(items: Sequence[Item]) -> Iterator[Labelled]:
         return _label(items, labels, targets, encoder, temperature)
@@ -120,8 +127,7 @@ def _label(
 ) -> Iterator[Labelled]:
     if not items:
         return
-    prompts, pixels = zip(*map(_question, items), strict=True)
-    cosines = encoder.encode_prompts(prompts, pixels) @ targets.T  # (B, L)
+    cosines = _vectors(items, encoder) @ targets.T  # (B, L)
     logits = cosines.astype(np.float64) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = weights / weights.sum(axis=1, keepdims=True)
@@ -137,15 +143,13 @@ def _label(
         )
 
 
-def _question(item: Item) -> tuple[str, Pixels]:
-    """The prompt that asks what an item is, and its pixels."""
-    shown: Visual
-    match item:
-        case Text():
-            return plain(item.text), None
-        case Clip():
-            shown = "video"
-            return task("K700").query_prompt("", shown), list(item.frames)
-        case ImageItem() | Page():
-            shown = "image"
-            return task("ImageNet-1K").query_prompt("", shown), item.image
+def _vectors(items: Sequence[Item], encoder: Encoder) -> Vectors:
+    """(B, D), each kind of item with the instruction that asks what it is."""
+    vectors = np.empty((len(items), encoder.dim), dtype=np.float32)
+    # a page is asked about as an image: no classification task has pages
+    asked = [ImageItem(image=item.image) if isinstance(item, Page) else item for item in items]
+    for kind, instruction in INSTRUCTIONS.items():
+        rows = [row for row, item in enumerate(asked) if item.kind == kind]
+        if rows:
+            vectors[rows] = encoder.encode_items([asked[row] for row in rows], instruction=instruction)
+    return vectors

@@ -53,7 +53,6 @@ class Retriever:
         mode: Mode = "hybrid",
         limit: int = 10,
         filter: Filter | None = None,
-        task: str | None = None,
     ) -> list[Hit]:
         """Find what answers a question, best first.
 
@@ -65,11 +64,10 @@ class Retriever:
             mode: hybrid, dense or bm25.
             limit: At most so many hits.
             filter: Which items may be found. Where it lets one kind pass, the question is asked as to that kind.
-            task: An MMEB-V2 task whose query instruction to use.
 
         Raises:
             EmptyInput: The question has neither words nor pixels, or none that the mode can use.
-            InvalidInput: The mode needs an encoder and there is none, or there is no such mode or task.
+            InvalidInput: The mode needs an encoder and there is none, or there is no such mode.
         """
         from vlm2vec_rag.collection.searching import MODES
 
@@ -84,7 +82,7 @@ class Retriever:
             mode = "bm25"  # one side alone has nothing to be fused with, and keeps its own scores
         vector = None
         if mode != "bm25" and self.encoder is not None:
-            vector = self.encoder.encode_queries([asked], task=task, target=_target(filter))[0]
+            vector = self.encoder.encode_queries([asked], target=_target(filter))[0]
         found = self.collection.search(vector, asked.text or None, mode=mode, limit=limit, filter=filter)
         return [self.hit(each) for each in found]
 

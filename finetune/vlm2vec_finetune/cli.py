@@ -277,9 +277,8 @@ def _encoder(
     model: str | Path | None, adapter: Path | None, max_pixels: int | None, device: str | None, dtype: str | None
 ) -> Encoder:
     from vlm2vec_rag.encoder.load import load_encoder
-    from vlm2vec_rag.pixels import MAX_PIXELS as WHOLE
 
-    return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels or WHOLE)
+    return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels)
 
 
 def _compare(

@@ -12,7 +12,8 @@ from vlm2vec_finetune.checkpoints import TRAINING, save_full
 from vlm2vec_finetune.evaluate import Comparison
 from vlm2vec_finetune.scoring import HEADLINE, METRICS
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS, adapter_digest, merge_adapter
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import find_checkpoint, load_base
+from vlm2vec_rag.encoder.load import find_model
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_base
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
 
 CARD, EVALUATION = "README.md", "evaluation.json"
@@ -106,12 +107,12 @@ def merge(adapter: Path, to: Path) -> Path:
     """
     if to.exists() and any(to.iterdir()):
         raise InvalidInput(f"{to} is not empty; give a new folder")
-    checkpoint = find_checkpoint(adapter)
-    model = load_base(checkpoint.base)
+    files = find_model(adapter)
+    model = load_base(files.base)
     merge_adapter(model, adapter)
     part = to.with_name(f".{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    save_full(part, model, checkpoint.base)
+    save_full(part, model, files.base)
     if to.exists():
         to.rmdir()
     part.replace(to)

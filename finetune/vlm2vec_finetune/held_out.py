@@ -32,7 +32,7 @@ def evaluate_trainee(trainee: Trainee, trial: Trial, workers: int) -> Scores:
             logger.warning("held out: %s", error)
             return None
 
-    vectors = np.full((len(sides), trainee.checkpoint.dim), np.nan, dtype=np.float32)
+    vectors = np.full((len(sides), trainee.files.family.dim(trainee.files)), np.nan, dtype=np.float32)
     with Spool() as spool:
         slots = (slot for slot in read_ahead(load, list(enumerate(sides)), workers=workers) if slot is not None)
         seen = trainee.engine.look(slots, spool)

@@ -1,6 +1,6 @@
 """Pairs to what the model reads: the very prompts, token ids and patches that serving makes, read ahead by threads.
 
-Serving reads a bare text as what is looked for (`item_prompt`) and a question by what it looks for (`query_prompt`).
+Serving reads a bare text as what is looked for (`Prompts.item`) and a question by what it looks for (`Prompts.query`).
 Training goes through the same functions, so that an adapter is trained on what it will be asked.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vlm2vec_finetune.pairs import Content, Pair
-from vlm2vec_rag import prompts
 from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
+from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder.base import Visual
@@ -34,12 +34,12 @@ def query_prompt(pair: Pair) -> str:
     query = pair.query
     if query.prompt:
         return query.prompt
-    return prompts.query_prompt(query.text, query.visual, target=pair.target.kind, instruction=pair.instruction)
+    return PROMPTS.query(query.text, query.shown, target=pair.target.kind, instruction=pair.instruction)
 
 
 def target_prompt(content: Content, instruction: str | None = None) -> str:
     """The prompt of a target or of a hard negative."""
-    return content.prompt or prompts.item_prompt(content.kind, content.text, instruction=instruction)
+    return content.prompt or PROMPTS.item(content.kind, content.text, instruction=instruction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

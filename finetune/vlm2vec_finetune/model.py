@@ -15,7 +15,9 @@ from vlm2vec_finetune.inputs import Inputs, Opener
 from vlm2vec_finetune.lora import Keys, add_adapter, load_adapter_tensors
 from vlm2vec_finetune.vision_cache import VisionCache
 from vlm2vec_rag.encoder.adapter import WEIGHTS
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint, find_checkpoint, load_base
+from vlm2vec_rag.encoder.family import ModelFiles
+from vlm2vec_rag.encoder.load import find_model
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_base, patch_settings
 from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Trainee:
     """A model ready to train, and how inputs reach it."""
 
     model: Qwen2VLModel
-    checkpoint: Checkpoint
+    files: ModelFiles
     base_name: str  # what an adapter's config names as its base
     inputs: Inputs
     engine: GradCache
@@ -48,33 +50,31 @@ def load_trainee(recipe: Recipe, device: torch.device, open_visual: Opener) -> T
         ModelNotFound: The model cannot be reached.
         AdapterMismatch: It is an adapter of other settings than the recipe's.
     """
-    checkpoint = find_checkpoint(recipe.model_name)
-    model = load_base(checkpoint.base)
+    files = find_model(recipe.model_name)
+    model = load_base(files.base)
     bf16 = recipe.precision == "bf16"
     # an adapter's base only multiplies, so its weights may be bfloat16; what is trained adds up small steps in float32
     model = model.to(device=device, dtype=torch.bfloat16 if bf16 and recipe.mode == "lora" else torch.float32)
     keys = Keys()
     if recipe.mode == "lora":
         keys = add_adapter(model, recipe)
-        if checkpoint.adapter is not None:
-            load_adapter_tensors(model, load_file(checkpoint.adapter / WEIGHTS), checkpoint.adapter)
+        if files.adapter is not None:
+            load_adapter_tensors(model, load_file(files.adapter / WEIGHTS), files.adapter)
     else:
-        if checkpoint.adapter is not None:
+        if files.adapter is not None:
             from vlm2vec_rag.encoder.adapter import merge_adapter
 
-            merge_adapter(model, checkpoint.adapter)
+            merge_adapter(model, files.adapter)
         model.requires_grad_(True)
         model.visual.requires_grad_(not recipe.freeze_vision)
     if recipe.gradient_checkpointing:
         # transformers renamed it within version 5
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-    tokens = PromptTokens(
-        checkpoint.tokenizer(), min(recipe.max_tokens, model.config.text_config.max_position_embeddings)
-    )
+    tokens = PromptTokens(files.tokenizer(), min(recipe.max_tokens, model.config.text_config.max_position_embeddings))
     cache = None
     if recipe.vision_cache:
-        cache = VisionCache(recipe.vision_cache, f"{checkpoint.weights_digest}-{recipe.precision}")
+        cache = VisionCache(recipe.vision_cache, f"{files.weights_digest}-{recipe.precision}")
     engine = GradCache(
         model,
         pad_id=tokens.pad_id,
@@ -86,18 +86,18 @@ def load_trainee(recipe: Recipe, device: torch.device, open_visual: Opener) -> T
         keys=keys,
         vision_cache=cache,
     )
-    inputs = Inputs(tokens, checkpoint.patch_settings, max_pixels=recipe.max_pixels, open_visual=open_visual)
-    return Trainee(model, checkpoint, _base_name(recipe.model_name, checkpoint), inputs, engine)
+    inputs = Inputs(tokens, patch_settings(files.base), max_pixels=recipe.max_pixels, open_visual=open_visual)
+    return Trainee(model, files, _base_name(recipe.model_name, files), inputs, engine)
 
 
-def _base_name(model_name: str, checkpoint: Checkpoint) -> str:
+def _base_name(model_name: str, files: ModelFiles) -> str:
     """What others find the base by: its hub id, or its folder on this machine."""
-    if checkpoint.adapter is None:
+    if files.adapter is None:
         path = Path(model_name).expanduser()
         return str(path.resolve()) if path.is_dir() else model_name
     import json
 
     from vlm2vec_rag.encoder.adapter import CONFIG
 
-    named = str(json.loads((checkpoint.adapter / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
-    return str(checkpoint.base.resolve()) if (checkpoint.adapter / named).is_dir() else named
+    named = str(json.loads((files.adapter / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    return str(files.base.resolve()) if (files.adapter / named).is_dir() else named

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm2vec_rag.encoder.base import Shown
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Kind, place_of, seconds
-from vlm2vec_rag.prompts import Visual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Content:
         return "clip" if self.video or self.frames else "text"
 
     @property
-    def visual(self) -> Visual:
+    def shown(self) -> Shown:
         """What the prompt shows."""
         return {"page": "image", "image": "image", "clip": "video", "text": ""}[self.kind]  # type: ignore[return-value]
 

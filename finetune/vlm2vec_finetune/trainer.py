@@ -276,7 +276,7 @@ class _Run:
         if self.ranks.is_first:
             checkpoints.save_checkpoint(
                 self.folder, self.progress.step, self.trainee.model, self.optimizer, self.recipe,
-                base=self.trainee.checkpoint.base, base_name=self.trainee.base_name, state={"bad": self.progress.bad},
+                base=self.trainee.files.base, base_name=self.trainee.base_name, state={"bad": self.progress.bad},
             )  # fmt: skip
         self.ranks.wait()
 
@@ -293,7 +293,7 @@ class _Run:
                 part,
                 self.trainee.model,
                 self.recipe,
-                base=self.trainee.checkpoint.base,
+                base=self.trainee.files.base,
                 base_name=self.trainee.base_name,
             )
             shutil.rmtree(final, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""What tells the weights of a local model apart, without loading them."""
+"""What tells the weights and prompts of a model apart, without loading or downloading it."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 
@@ -13,10 +14,16 @@ def weights_digest(model: str, adapter: str | None) -> str:
     return "+".join(_digest(Path(each).expanduser()) for each in (model, adapter) if each and Path(each).is_dir())
 
 
-def _digest(folder: Path) -> str:
-    from vlm2vec_rag.encoder.adapter import CONFIG, adapter_digest
-    from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint
+def prompts_digest() -> str:
+    """A digest over the prompts of every family: which one a hub id is of may not be known before it is downloaded."""
+    from vlm2vec_rag.encoder.load import families
 
-    if (folder / CONFIG).is_file():
-        return adapter_digest(folder)
-    return Checkpoint(name=folder.name, base=folder, adapter=None).weights_digest
+    digests = [f"{each.model_type} {each.prompts.digest}" for each in families()]
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:16]
+
+
+def _digest(folder: Path) -> str:
+    from vlm2vec_rag.encoder import adapter, family
+
+    is_adapter = (folder / adapter.CONFIG).is_file()
+    return adapter.adapter_digest(folder) if is_adapter else family.weights_digest(folder)

@@ -17,7 +17,7 @@ from llama_index.core.schema import BaseNode, ImageType, QueryBundle
 from llama_index.core.utils import get_tqdm_iterable, iter_batch
 from llama_index_instrumentation import get_dispatcher
 
-from llama_index_vlm2vec.digests import weights_digest
+from llama_index_vlm2vec.digests import prompts_digest, weights_digest
 from llama_index_vlm2vec.items import ImageInput, VideoInput, items_of, open_media, read_image, read_video
 from vlm2vec_rag.encoder import DEFAULT_MODEL, Encoder
 from vlm2vec_rag.encoder.names import FRAMES
@@ -25,7 +25,6 @@ from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query, Text
 from vlm2vec_rag.media.settings import MediaSettings
 from vlm2vec_rag.pixels import MAX_PIXELS
-from vlm2vec_rag.prompts import prompts_digest
 from vlm2vec_rag.words import question
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from vlm2vec_finetune.inputs import query_prompt, target_prompt
 from vlm2vec_finetune.pairs import write_pairs
 from vlm2vec_finetune.recipe import Source
 
-from vlm2vec_rag import prompts
+from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import InvalidInput
 
 PAIRS = [
@@ -66,11 +66,11 @@ def test_a_broken_record_is_named(tmp_path: Path, line: str, message: str) -> No
 
 def test_prompts_are_those_of_serving() -> None:
     page, image, clip, caption = PAIRS
-    assert query_prompt(page) == prompts.query_prompt("who?", target="page")
-    assert target_prompt(page.target) == prompts.item_prompt("page")
+    assert query_prompt(page) == PROMPTS.query("who?", "", target="page")
+    assert target_prompt(page.target) == PROMPTS.item("page", "")
     assert query_prompt(image) == "<|image_pad|>\nFind a chair: in red\n"
-    assert query_prompt(clip) == prompts.query_prompt("valve", target="clip")
-    assert query_prompt(caption) == prompts.query_prompt("", "video", target="text")
+    assert query_prompt(clip) == PROMPTS.query("valve", "", target="clip")
+    assert query_prompt(caption) == PROMPTS.query("", "video", target="text")
     assert target_prompt(caption.target) == "a caption"
 
 

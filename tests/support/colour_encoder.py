@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlm2vec_rag.encoder import Encoder
+from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.fingerprint import Fingerprint
 
 GRID = (6, 4)
@@ -14,6 +15,9 @@ GRID = (6, 4)
 
 class ColourEncoder(Encoder):
     """Mean colours on a grid of 6 x 4, averaged over frames: 72 numbers. Counts what it encodes."""
+
+    prompts = PROMPTS
+    sees = frozenset({"photographs", "video"})
 
     def __init__(self) -> None:
         self.max_pixels, self.frames, self.encoded = 168 * 112, 8, 0

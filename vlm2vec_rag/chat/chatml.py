@@ -14,7 +14,7 @@ import numpy as np
 
 from vlm2vec_rag.chat.messages import ImagePart, Message, TextPart
 from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
-from vlm2vec_rag.prompts import IMAGE_TOKEN, plain
+from vlm2vec_rag.encoder.qwen2vl.prompts import IMAGE_TOKEN, plain
 
 if TYPE_CHECKING:
     import torch

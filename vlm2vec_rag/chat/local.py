@@ -12,13 +12,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.chat.chatml import inputs
 from vlm2vec_rag.chat.messages import Message
 from vlm2vec_rag.encoder.device import choose_device, choose_dtype
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint, find_checkpoint, no_progress_bar
+from vlm2vec_rag.encoder.family import ModelFiles
+from vlm2vec_rag.encoder.load import find_model
+from vlm2vec_rag.encoder.locate import no_progress_bar
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_model, patch_settings
 from vlm2vec_rag.encoder.qwen2vl.encoder import Qwen2VLEncoder
 from vlm2vec_rag.errors import ChatError, InvalidInput, ModelNotFound
 from vlm2vec_rag.pixels import MAX_PIXELS
@@ -44,18 +48,18 @@ class LocalChat:
     def __init__(
         self,
         model: Qwen2VLForConditionalGeneration,
-        checkpoint: Checkpoint,
+        files: ModelFiles,
         *,
         max_new_tokens: int = MAX_NEW_TOKENS,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if max_new_tokens < 1:
             raise InvalidInput(f"max_new_tokens is {max_new_tokens}; expected at least 1")
-        self.name = f"local:{checkpoint.name}"
+        self.name = f"local:{files.name}"
         self.max_new_tokens, self.max_pixels = max_new_tokens, max_pixels
         self._model = model
-        self._tokenizer = checkpoint.tokenizer()
-        self._patch_settings = checkpoint.patch_settings
+        self._tokenizer = files.tokenizer()
+        self._patch_settings = patch_settings(files.base)
         self._turn = threading.Lock()
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
@@ -135,9 +139,9 @@ def load_local_chat(
     """
     ours = encoder if isinstance(encoder, Qwen2VLEncoder) else None
     if model is None and ours is not None:
-        base = Checkpoint(name=_known_as(ours.checkpoint.base), base=ours.checkpoint.base, adapter=None)
+        base = replace(ours.files, name=_known_as(ours.files.base), adapter=None)
     else:
-        base = find_checkpoint(DEFAULT_MODEL if model is None else model)
+        base = find_model(DEFAULT_MODEL if model is None else model)
     if base.adapter is not None:
         raise InvalidInput(f"{model} is an adapter for embeddings; name the model it adapts, which can answer")
     place = ours.device if ours is not None and device is None else choose_device(device)
@@ -145,20 +149,20 @@ def load_local_chat(
     if (
         ours is not None
         and (ours.device, ours.dtype) == (place, number_format)
-        and ours.checkpoint.weights_digest == base.weights_digest
+        and ours.files.weights_digest == base.weights_digest
     ):
         visual = ours.model.visual
         text = ours.model.language_model
-        if ours.checkpoint.adapter is not None:
+        if ours.files.adapter is not None:
             text = _base_text(base, place, number_format, sharing=ours.model.language_model)
     else:
-        whole = base.load(place, number_format)
+        whole = load_model(base, place, number_format)
         visual, text = whole.visual, whole.language_model
     return LocalChat(_assembled(base, visual, text), base, **settings)
 
 
 def _base_text(
-    base: Checkpoint, device: torch.device, dtype: torch.dtype, *, sharing: Qwen2VLTextModel
+    base: ModelFiles, device: torch.device, dtype: torch.dtype, *, sharing: Qwen2VLTextModel
 ) -> Qwen2VLTextModel:
     """The base's language model; whatever is no linear layer is that of the adapted one, which equals it."""
     from torch import nn
@@ -187,7 +191,7 @@ def _base_text(
     return ready
 
 
-def _assembled(base: Checkpoint, visual: nn.Module, text: Qwen2VLTextModel) -> Qwen2VLForConditionalGeneration:
+def _assembled(base: ModelFiles, visual: nn.Module, text: Qwen2VLTextModel) -> Qwen2VLForConditionalGeneration:
     """A model that generates, put together from parts that are loaded."""
     import torch
     from torch import nn
@@ -210,7 +214,7 @@ def _assembled(base: Checkpoint, visual: nn.Module, text: Qwen2VLTextModel) -> Q
     return whole
 
 
-def _head(base: Checkpoint) -> torch.Tensor:
+def _head(base: ModelFiles) -> torch.Tensor:
     """The output layer of a model that does not reuse its word embeddings."""
     from safetensors import safe_open
 

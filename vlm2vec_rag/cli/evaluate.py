@@ -33,7 +33,7 @@ from vlm2vec_rag.extras import require
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder import Encoder
     from vlm2vec_rag.evaluation.own_collection import CollectionResult
-    from vlm2vec_rag.prompts import Task
+    from vlm2vec_rag.evaluation.tasks import Task
 
 OUT = Path("evaluation")
 MMEB, OWN = "MMEB-V2", "One's own collection"
@@ -227,11 +227,10 @@ def _encoder(
     model: str | None, adapter: str | None, device: str | None, dtype: str | None, max_pixels: int | None
 ) -> Encoder:
     from vlm2vec_rag.encoder import load_encoder
-    from vlm2vec_rag.pixels import MAX_PIXELS
 
     if model == options.WORDS_ONLY:
         raise InvalidInput("the benchmark measures a model; leave --model out for VLM2Vec-V2.0, or name one")
-    return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels or MAX_PIXELS)
+    return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels)
 
 
 def _title(encoder: Encoder, adapter: str | None) -> str:

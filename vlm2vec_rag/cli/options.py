@@ -99,8 +99,6 @@ class ModelChoice:
         """The encoder; None for words only. Says in one line what was taken when nothing was asked for."""
         from vlm2vec_rag.encoder import load_encoder
         from vlm2vec_rag.encoder.auto import choose_model
-        from vlm2vec_rag.encoder.names import FRAMES
-        from vlm2vec_rag.pixels import MAX_PIXELS
 
         model = self.model
         if model == WORDS_ONLY:
@@ -113,8 +111,8 @@ class ModelChoice:
             self.adapter,
             self.device,
             self.dtype,
-            max_pixels=self.max_pixels or MAX_PIXELS,
-            frames=self.frames or FRAMES,
+            max_pixels=self.max_pixels,
+            frames=self.frames,
         )
         note(f"{encoder.fingerprint} runs on {encoder.runs_on}; --device and --dtype choose otherwise")
         return encoder

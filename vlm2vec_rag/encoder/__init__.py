@@ -4,7 +4,7 @@ An encoder gives float32 rows of unit length, the same for the same input whatev
 """
 
 from vlm2vec_rag.encoder.base import Encoder
-from vlm2vec_rag.encoder.load import load_encoder
+from vlm2vec_rag.encoder.load import find_model, load_encoder
 from vlm2vec_rag.encoder.names import DEFAULT_MODEL
 
-__all__ = ["DEFAULT_MODEL", "Encoder", "load_encoder"]
+__all__ = ["DEFAULT_MODEL", "Encoder", "find_model", "load_encoder"]

@@ -1,20 +1,21 @@
-"""What every encoder offers, whatever runs the model: items and queries in, unit vectors out.
+"""What every encoder offers, whatever model it runs: items and queries in, unit vectors out.
 
-A backend gives `encode_prompts` and its settings; instructions, order and checks are shared here.
+A family gives its prompts and `encode_prompts`; order and checks are shared here.
 Shape letters: B inputs, D width.
 """
 
 from __future__ import annotations
 
-import logging
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from vlm2vec_rag import prompts
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 from vlm2vec_rag.items import KINDS, Clip, Image, Item, Kind, Page, Query, Text
@@ -22,17 +23,58 @@ from vlm2vec_rag.items import KINDS, Clip, Image, Item, Kind, Page, Query, Text
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-logger = logging.getLogger(__name__)
-
 Vectors: TypeAlias = npt.NDArray[np.float32]
 Visual: TypeAlias = "PILImage | Sequence[PILImage] | None"
+Shown: TypeAlias = Literal["", "image", "video"]  # what a prompt shows: nothing, an image, or the frames of a clip
+Sight: TypeAlias = Literal["print", "photographs", "video"]  # printed words; things and scenes; what moves
 Progress: TypeAlias = Callable[[int], None]  # called with the number of inputs done since the last call
+
+SHOWN_BY: Mapping[Kind, Shown] = MappingProxyType({"text": "", "image": "image", "page": "image", "clip": "video"})
+# A question to a collection of many kinds is asked as a question to pages unless the search is limited to one kind.
+MIXED: Kind = "page"
+
+
+class Prompts(ABC):
+    """The prompts of a family: what its models read in front of, or around, text and pixels."""
+
+    @abstractmethod
+    def query(self, text: str, shown: Shown, *, target: Kind, instruction: str | None = None) -> str:
+        """The complete prompt of a question.
+
+        Args:
+            text: The words of the question; special tokens in them are broken, so that they stay words.
+            shown: What the question shows.
+            target: The kind of item it looks for.
+            instruction: One of your own in place of the family's.
+        """
+
+    @abstractmethod
+    def item(self, kind: Kind, text: str, *, instruction: str | None = None) -> str:
+        """The complete prompt of an item; `text` are the words to read (together with its pixels, if any)."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen digits over every prompt above: part of an encoder's fingerprint."""
+        digest = hashlib.sha256()
+        shows: tuple[tuple[Shown, str], ...] = (("", "q"), ("image", ""), ("image", "q"), ("video", ""), ("video", "q"))
+        targets: tuple[Kind, ...] = ("page", "image", "clip", "text")
+        for shown, text in shows:
+            for target in targets:
+                digest.update(self.query(text, shown, target=target).encode() + b"\0")
+        items: tuple[tuple[Kind, str], ...] = (
+            ("text", "t"), ("page", ""), ("page", "t"), ("image", ""), ("image", "t"), ("clip", ""), ("clip", "t"),
+        )  # fmt: skip
+        for kind, text in items:
+            digest.update(self.item(kind, text).encode() + b"\0")
+        return digest.hexdigest()[:16]
 
 
 class Encoder(ABC):
     """Turns items and queries into vectors of one space."""
 
     fingerprint: Fingerprint
+    prompts: Prompts
+    sees: frozenset[Sight]  # nano sees print only; vectors of what a model does not see mean nothing
     max_pixels: int  # budget of one image or frame
     frames: int  # of a clip
     runs_on: str  # device and number format, for people: "cpu in bfloat16"
@@ -65,7 +107,6 @@ class Encoder(ABC):
         self,
         items: Sequence[Item | str],
         *,
-        task: str | None = None,
         instruction: str | None = None,
         with_text: bool = False,
         progress: Progress | None = None,
@@ -74,8 +115,7 @@ class Encoder(ABC):
 
         Args:
             items: B items; a string is a text.
-            task: An MMEB-V2 task whose target instruction to use, instead of the default for each kind.
-            instruction: An instruction of your own, for every item.
+            instruction: An instruction of your own for every item, instead of the family's for each kind.
             with_text: Read an item's words together with its pixels. Off by default: page text and captions
                 feed the word side of a search, and the vector stays an image of the pixels.
             progress: Called with the number of items done since the last call.
@@ -84,10 +124,8 @@ class Encoder(ABC):
             (B, D) float32, unit rows, in input order.
 
         Raises:
-            EmptyInput: A text without a word.
-            InvalidInput: Both `task` and `instruction` are given, or there is no such task.
+            EmptyInput: A text without a word, or a clip without a frame.
         """
-        _one_of(task, instruction)
         texts: list[str] = []
         visuals: list[Visual] = []
         for index, item in enumerate(items):
@@ -95,11 +133,7 @@ class Encoder(ABC):
             if kind == "text" and not text.strip():
                 raise EmptyInput(f"item {index} is a text without a word; drop empty texts before encoding")
             text = text if with_text or kind == "text" else ""
-            if task is None:
-                texts.append(prompts.item_prompt(kind, text, instruction=instruction))
-            else:
-                shown: prompts.Visual = "" if visual is None else "video" if kind == "clip" else "image"
-                texts.append(prompts.task(task).target_prompt(prompts.plain(text), shown))
+            texts.append(self.prompts.item(kind, text, instruction=instruction))
             visuals.append(visual)
         return self.encode_prompts(texts, visuals, progress=progress)
 
@@ -107,7 +141,6 @@ class Encoder(ABC):
         self,
         queries: Sequence[Query | str],
         *,
-        task: str | None = None,
         target: Kind | None = None,
         progress: Progress | None = None,
     ) -> Vectors:
@@ -115,7 +148,6 @@ class Encoder(ABC):
 
         Args:
             queries: B questions; a string is always words, never a path or an address.
-            task: An MMEB-V2 task whose query instruction to use.
             target: The one kind that is looked for; None for a collection of many kinds.
             progress: Called with the number of questions done since the last call.
 
@@ -124,8 +156,10 @@ class Encoder(ABC):
 
         Raises:
             EmptyInput: A question with neither words nor pixels.
-            InvalidInput: There is no such task or kind, or a question shows both an image and a clip.
+            InvalidInput: There is no such kind, or a question shows both an image and a clip.
         """
+        if target is not None and target not in KINDS:
+            raise InvalidInput(f"no kind of item is called {target!r}; expected one of {', '.join(KINDS)}")
         texts: list[str] = []
         visuals: list[Visual] = []
         for index, given in enumerate(queries):
@@ -134,12 +168,8 @@ class Encoder(ABC):
                 raise EmptyInput(f"query {index} has neither words nor pixels; ask with text, an image or a clip")
             if query.image is not None and query.frames:
                 raise InvalidInput(f"query {index} shows an image and a clip; the model takes one of them")
-            shown: prompts.Visual = "image" if query.image is not None else "video" if query.frames else ""
-            if task is not None:
-                _one_of(task, query.instruction)
-                texts.append(prompts.task(task).query_prompt(prompts.plain(query.text), shown))
-            else:
-                texts.append(prompts.query_prompt(query.text, shown, target=target, instruction=query.instruction))
+            shown: Shown = "image" if query.image is not None else "video" if query.frames else ""
+            texts.append(self.prompts.query(query.text, shown, target=target or MIXED, instruction=query.instruction))
             visuals.append(query.image if shown == "image" else list(query.frames) if shown == "video" else None)
         return self.encode_prompts(texts, visuals, progress=progress)
 
@@ -160,8 +190,3 @@ def _parts(item: Item | str) -> tuple[Kind, str, Visual]:
                 raise EmptyInput(f"the clip {item.source or '(no source)'} {item.fragment} has no frames")
             return "clip", item.text, list(item.frames)
     raise InvalidInput(f"expected a str or one of {', '.join(KINDS)}; got {type(item).__name__}")
-
-
-def _one_of(task: str | None, instruction: str | None) -> None:
-    if task is not None and instruction is not None:
-        raise InvalidInput(f"both task={task!r} and an instruction of your own are given; pass one of them")

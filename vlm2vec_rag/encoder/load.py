@@ -1,15 +1,20 @@
-"""`load_encoder`: a model's name to an encoder that is ready to run."""
+"""`load_encoder`: a model's name to an encoder that is ready to run, of whichever family the model is."""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.encoder.base import Encoder
-from vlm2vec_rag.encoder.names import DEFAULT_MODEL, FRAMES
+from vlm2vec_rag.encoder.family import Family, ModelFiles
+from vlm2vec_rag.encoder.locate import locate
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +22,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
+# `model_type` of a config.json -> the module whose FAMILY runs such models
+FAMILIES: Mapping[str, str] = MappingProxyType({"qwen2_vl": "vlm2vec_rag.encoder.qwen2vl.family"})
+
+
+def find_model(
+    model: str | Path | None = None, adapter: str | Path | None = None, revision: str | None = None
+) -> ModelFiles:
+    """The files of a model, its family and its fingerprint; no weights are loaded.
+
+    Args:
+        model: See `load_encoder`.
+        adapter: See `load_encoder`.
+        revision: See `load_encoder`.
+
+    Raises:
+        ModelNotFound: A folder or a hub repository cannot be reached, or lacks its weights.
+        AdapterMismatch: Two adapters are asked for, or a folder holds both a model and an adapter.
+        InvalidInput: The model is of no family that is supported.
+    """
+    if model is None and adapter is not None:
+        model, adapter = adapter, None  # an adapter names its base, which the default model, an adapter too, is not
+    named = DEFAULT_MODEL if model is None else model
+    base, on_top = locate(named, adapter, revision)
+    path = Path(named).expanduser()
+    name = path.resolve().name if path.is_dir() else str(named)
+    return ModelFiles(name=name, base=base, adapter=on_top, family=_family_of(base))
 
 
 def load_encoder(
@@ -26,50 +57,60 @@ def load_encoder(
     dtype: str | torch.dtype | None = None,
     *,
     revision: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    frames: int = FRAMES,
+    max_pixels: int | None = None,
+    frames: int | None = None,
     batch_tokens: int | None = None,
 ) -> Encoder:
     """Load a model that encodes text, images, pages and clips into one space.
 
     Args:
-        model: A hub id or a folder; of a full Qwen2-VL model, or of an adapter that names its base, as
-            VLM2Vec-V2.0 is published. "nano" is the model that comes with the package (a folder of that name is
-            "./nano"). None takes the base that `adapter` names, or else `DEFAULT_MODEL`.
+        model: A hub id or a folder; of a full model, or of an adapter that names its base, as VLM2Vec-V2.0 is
+            published. "nano" is the model that comes with the package (a folder of that name is "./nano"). None
+            takes the base that `adapter` names, or else `DEFAULT_MODEL`. `vlm2vec_rag.models()` lists those known.
         adapter: A LoRA or DoRA adapter to fold into `model`: a hub id or a folder.
         device: cuda, cuda:1, mps or cpu. None takes the best there is.
         dtype: float32, bfloat16 or float16. None takes the fastest that keeps the model's range.
         revision: Branch, tag or commit of `model` on the hub.
-        max_pixels: Budget of one image or frame; larger images are reduced, their shape kept.
-        frames: Frames that clips are read with; recorded in the fingerprint.
+        max_pixels: Budget of one image or frame; larger images are reduced, their shape kept. None suits the model.
+        frames: Frames that clips are read with; recorded in the fingerprint. None suits the model.
         batch_tokens: Tokens of one forward pass, padding included. None suits the device.
 
     Raises:
         ModelNotFound: The model or adapter cannot be reached.
         AdapterMismatch: The adapter does not fit, tensor by tensor.
-        InvalidInput: A setting makes no sense, or the device is not here.
+        InvalidInput: A setting makes no sense, the device is not here, or the model is of no supported family.
     """
-    if max_pixels < 28 * 28 * 4:
-        raise InvalidInput(f"max_pixels={max_pixels} is under the model's smallest image, {28 * 28 * 4}")
-    if frames < 1:
-        raise InvalidInput(f"frames={frames}; a clip needs at least one")
-
     from vlm2vec_rag.encoder.device import choose_device, choose_dtype
-    from vlm2vec_rag.encoder.qwen2vl.checkpoint import find_checkpoint
-    from vlm2vec_rag.encoder.qwen2vl.encoder import Qwen2VLEncoder
 
     chosen_device = choose_device(device)
-    chosen_dtype = choose_dtype(chosen_device, dtype)
-    if model is None and adapter is not None:
-        model, adapter = adapter, None  # an adapter names its base, which the default model, an adapter too, is not
-    checkpoint = find_checkpoint(DEFAULT_MODEL if model is None else model, adapter, revision)
-    encoder = Qwen2VLEncoder(
-        checkpoint,
+    files = find_model(model, adapter, revision)
+    fingerprint = files.fingerprint(max_pixels, frames)
+    encoder = files.family.encoder(
+        files,
         chosen_device,
-        chosen_dtype,
-        max_pixels=max_pixels,
-        frames=frames,
+        choose_dtype(chosen_device, dtype),
+        max_pixels=fingerprint.max_pixels,
+        frames=fingerprint.frames,
         batch_tokens=batch_tokens or BATCH_TOKENS.get(chosen_device.type, 4096),
     )
     logger.info("%s runs on %s", encoder.fingerprint, encoder.runs_on)
     return encoder
+
+
+def families() -> list[Family]:
+    """Every family that is supported."""
+    return [_import(model_type) for model_type in FAMILIES]
+
+
+def _family_of(folder: Path) -> Family:
+    """The family of a checkpoint, by its config.json."""
+    model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if model_type not in FAMILIES:
+        known = ", ".join(f"{each.model_type} ({each.title})" for each in families())
+        raise InvalidInput(f"{folder} is a {model_type!r} model; supported are {known}")
+    return _import(model_type)
+
+
+def _import(model_type: str) -> Family:
+    family: Family = import_module(FAMILIES[model_type]).FAMILY
+    return family

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.hub_layout import HubPath, frame_place
-from vlm2vec_rag.prompts import Task
+from vlm2vec_rag.evaluation.tasks import Task
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -164,7 +164,7 @@ def _list(api: HfApi, repo: str) -> list[tuple[str, int]]:
 
 def _unpack(archives: Sequence[Path], folder: Path, tasks: Sequence[str]) -> None:
     """Unpack the members that belong to the tasks, in one pass."""
-    from vlm2vec_rag.prompts import TASKS
+    from vlm2vec_rag.evaluation.tasks import TASKS
 
     videos = {frame_place(TASKS[name]).split("/")[1] for name in tasks if TASKS[name].modality == "video"}
     n_files = 0

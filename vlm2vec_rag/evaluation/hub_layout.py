@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
+from vlm2vec_rag.evaluation.tasks import Task
 from vlm2vec_rag.extras import require
-from vlm2vec_rag.prompts import Task
 
 # folder of a task's frames under video-tasks/frames, where it is not <group>/<task>
 _FRAME_FOLDERS = {"SmthSmthV2": "SSv2", "Charades-STA": "Charades_STA"}

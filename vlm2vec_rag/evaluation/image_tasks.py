@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlm2vec_rag.encoder.qwen2vl.prompts import IMAGE_TOKEN
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.examples import Collector, Example, ImageFile, TaskData, TaskQuery
 from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath, inside
-from vlm2vec_rag.prompts import IMAGE_TOKEN, Task
+from vlm2vec_rag.evaluation.tasks import Task
 
 _MARK = "<|image_1|>"  # where the data sets say the image goes
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vlm2vec_rag.evaluation.baselines import PAGE_FIXED_TASKS, published
 from vlm2vec_rag.evaluation.results import TaskResult
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 MODALITIES = ("image", "video", "visdoc")
 FAMILIES = tuple(dict.fromkeys(task.family for task in TASKS.values()))

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlm2vec_rag import prompts
+from vlm2vec_rag.encoder.qwen2vl.prompts import plain
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.frames import kept_indices, shown_indices
+from vlm2vec_rag.evaluation.tasks import TASKS
 from vlm2vec_rag.extras import require
 from vlm2vec_rag.items import Kind
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
     from vlm2vec_rag.encoder import Encoder
-    from vlm2vec_rag.encoder.base import Vectors, Visual
+    from vlm2vec_rag.encoder.base import Shown, Vectors, Visual
 
 # mteb's name of a data set that MMEB-V2 has too -> its name there; the pages of ViDoRe and VisRAG need no entry, for
 # their instructions are the defaults of a page
@@ -143,22 +144,22 @@ class MtebModel:
         return None
 
     def _prompt(self, task: Any, side: str | None, text: str, visual: Visual, instruction: str) -> str:
-        shown: prompts.Visual = "" if visual is None else "video" if isinstance(visual, Sequence) else "image"
+        shown: Shown = "" if visual is None else "video" if isinstance(visual, Sequence) else "image"
         own = self.instructions.get(task.name, {}).get(side or "query")
         chosen = own if own is not None else instruction or None
         named = MMEB_TASKS.get(task.name) or (_CLASSIFYING.get(task.type) if side is None else None)
-        mmeb = prompts.TASKS.get(named or "")
+        mmeb = TASKS.get(named or "")
         if mmeb is not None and chosen is None:
             if side == "document" or (side is None and not shown):
-                return mmeb.target_prompt(prompts.plain(text), shown)
-            return mmeb.query_prompt(prompts.plain(text), shown)
+                return mmeb.target_prompt(plain(text), shown)
+            return mmeb.query_prompt(plain(text), shown)
         if side == "query":
             target = _target(task)
             if chosen is None and target == "text" and not shown:
                 chosen = _task_prompt(task, side)  # words that look for words have no instruction of their own here
-            return prompts.query_prompt(text, shown, target=target, instruction=chosen)
+            return self.encoder.prompts.query(text, shown, target=target, instruction=chosen)
         kind: Kind = {"": "text", "image": _image_kind(task), "video": "clip"}[shown]
-        return prompts.item_prompt(kind, text, instruction=chosen)
+        return self.encoder.prompts.item(kind, text, instruction=chosen)
 
 
 def _frames(video: Any, count: int) -> list[PILImage]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from vlm2vec_rag.evaluation import image_tasks, video_tasks, visdoc_tasks
 from vlm2vec_rag.evaluation.examples import TaskData
 from vlm2vec_rag.evaluation.hub_layout import DataFolder
-from vlm2vec_rag.prompts import Task
+from vlm2vec_rag.evaluation.tasks import Task
 
 Parser: TypeAlias = Callable[[Task, DataFolder, int | None], TaskData]
 

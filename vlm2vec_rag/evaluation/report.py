@@ -9,7 +9,7 @@ from vlm2vec_rag.evaluation import html_page as page
 from vlm2vec_rag.evaluation.leaderboard import FAMILIES, MODALITIES, columns, data_version, means
 from vlm2vec_rag.evaluation.plot import as_svg, family_chart, save_png
 from vlm2vec_rag.evaluation.results import TaskResult
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 # one's own scores are on the corrected page tasks, so that version stands beside them
 _SHOWN = tuple(f"{model} (page-fixed)" for model in ("VLM2Vec-V2.0", "GME-2B", "GME-7B", "ColPali-v1.3"))

@@ -21,9 +21,9 @@ from vlm2vec_rag.evaluation.leaderboard import FAMILIES, MODALITIES
 from vlm2vec_rag.evaluation.parsers import read_task
 from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.scoring import CUTS, ScoredQuery, score
+from vlm2vec_rag.evaluation.tasks import TASKS, Task, task
 from vlm2vec_rag.evaluation.vector_cache import VectorCache, settings_of
 from vlm2vec_rag.evaluation.workers import Workers
-from vlm2vec_rag.prompts import TASKS, Task, task
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder import Encoder

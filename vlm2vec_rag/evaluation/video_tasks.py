@@ -12,12 +12,13 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vlm2vec_rag.encoder.base import Shown
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.baselines import video_labels
 from vlm2vec_rag.evaluation.examples import Collector, Example, FrameFiles, ImageFile, TaskData, TaskQuery
 from vlm2vec_rag.evaluation.frames import Keeping, frame_files
 from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath, inside
-from vlm2vec_rag.prompts import Task, Visual
+from vlm2vec_rag.evaluation.tasks import Task
 
 Row = Mapping[str, Any]
 
@@ -124,7 +125,7 @@ def moment_seeker(task: Task, folder: DataFolder, limit: int | None = None) -> T
 
 def _shown_by(
     path: str, root: Path, clip: Callable[[str], tuple[str, FrameFiles]]
-) -> tuple[Visual, FrameFiles | ImageFile | None]:
+) -> tuple[Shown, FrameFiles | ImageFile | None]:
     """What a MomentSeeker query shows, by the ending of its file."""
     if path.endswith(".mp4"):
         return "video", clip(path)[1]

@@ -13,7 +13,7 @@ from typing import Any
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.examples import Collector, Example, ImageBytes, TaskData, TaskQuery
 from vlm2vec_rag.evaluation.hub_layout import DataFolder
-from vlm2vec_rag.prompts import Task
+from vlm2vec_rag.evaluation.tasks import Task
 
 
 def visual_documents(task: Task, folder: DataFolder, limit: int | None = None) -> TaskData:

@@ -44,6 +44,7 @@ def save(model: Qwen2VLModel, tokenizer: Path, target: Path, dense_weight: float
     whole.tie_weights()
     target.mkdir(parents=True, exist_ok=True)
     whole.config.dense_weight = dense_weight
+    whole.config.sees = ["print"]  # it was taught to read, and knows no scenes
     whole.half().save_pretrained(target)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizer / name, target / name)

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tower import fold_grey
 
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import NANO_FOLDER
+from vlm2vec_rag.encoder.locate import NANO_FOLDER
 
 HEADS = Path(__file__).parent / "heads.safetensors"
 

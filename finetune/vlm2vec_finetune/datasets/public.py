@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vlm2vec_finetune.pairs import Content, Pair
+from vlm2vec_rag.encoder.qwen2vl.prompts import IMAGE_TOKEN, VIDEO_TOKEN, plain
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.prompts import IMAGE_TOKEN, VIDEO_TOKEN, plain
 
 Row: TypeAlias = Mapping[str, Any]
 Parser: TypeAlias = Callable[[Row, Path], Pair | None]  # None for a row that is empty or lacks its file

@@ -9,7 +9,7 @@ from resume import HEADS, shipped
 from tower import CONSTANT, CONSTANT_SIZE, PRESENT, WIDTH, positions
 from words import VOCABULARY
 
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import NANO_FOLDER
+from vlm2vec_rag.encoder.locate import NANO_FOLDER
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from vlm2vec_rag import load_encoder
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import find_checkpoint
+from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
 
 
@@ -41,31 +41,31 @@ def test_an_unreachable_hub_id_says_what_was_tried_and_what_to_do(tmp_path, monk
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelNotFound, match=r"cannot get the model 'VLM2Vec/VLM2Vec-V2\.0'.*local copy.*HF_ENDPOINT"):
-        find_checkpoint("VLM2Vec/VLM2Vec-V2.0")
+        find_model("VLM2Vec/VLM2Vec-V2.0")
 
 
 @pytest.mark.parametrize("name", ["./missing", "/no/such/folder", "just-a-word", ""])
 def test_a_missing_folder_is_named(name):
     with pytest.raises(ModelNotFound, match="no folder here and no hub id"):
-        find_checkpoint(name)
+        find_model(name)
 
 
 def test_a_base_that_cannot_be_reached_names_who_wanted_it(tiny_adapter, tmp_path):
     folder = tmp_path / "adapter"
     shutil.copytree(tiny_adapter, folder)
     with pytest.raises(ModelNotFound, match=r"the base that .*adapter names"):
-        find_checkpoint(folder)
+        find_model(folder)
 
 
 def test_a_model_and_an_adapter_in_one_folder_are_ambiguous(base, tiny_adapter):
     shutil.copy(tiny_adapter / "adapter_config.json", base)
     with pytest.raises(AdapterMismatch, match="holds a full model and an adapter"):
-        find_checkpoint(base)
+        find_model(base)
 
 
 def test_two_adapters_are_refused(tiny_adapter):
     with pytest.raises(AdapterMismatch, match="is an adapter already"):
-        find_checkpoint(tiny_adapter, tiny_adapter)
+        find_model(tiny_adapter, tiny_adapter)
 
 
 def test_weights_with_a_hole_are_refused(base):
@@ -87,7 +87,7 @@ def test_another_architecture_is_refused(base):
     path = base / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "llama"}))
     with pytest.raises(InvalidInput, match="'llama' model"):
-        find_checkpoint(base)
+        find_model(base)
 
 
 def test_the_fingerprint_follows_weights_adapter_and_settings_but_not_the_folder(base, tiny_base, tiny_adapter):

@@ -9,8 +9,9 @@ import pytest
 from vlm2vec_rag import load_encoder, samples
 from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
 from vlm2vec_rag.encoder.auto import choose_model
+from vlm2vec_rag.encoder.load import find_model
+from vlm2vec_rag.encoder.locate import NANO_FOLDER
 from vlm2vec_rag.encoder.names import DEFAULT_MODEL, NANO
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import NANO_FOLDER, find_checkpoint
 from vlm2vec_rag.errors import ModelNotFound
 from vlm2vec_rag.evaluation.metrics import ndcg, rank
 from vlm2vec_rag.media import MediaReader
@@ -88,10 +89,10 @@ def test_it_never_stands_in_for_a_model_that_was_asked_for(tmp_path, monkeypatch
 def test_a_folder_of_its_name_is_reached_by_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / NANO).mkdir()
-    assert find_checkpoint(NANO).base == NANO_FOLDER
+    assert find_model(NANO).base == NANO_FOLDER
     for path in (f"./{NANO}", Path(NANO)):
         with pytest.raises(ModelNotFound, match=r"has no config\.json"):
-            find_checkpoint(path)
+            find_model(path)
 
 
 def test_beside_words_its_ranking_never_changes_the_order_of_their_first_ten(nano):

@@ -86,12 +86,6 @@ def test_what_is_looked_for_decides_the_instruction(encoder):
     np.testing.assert_array_equal(encoder.encode_queries(["a red car"])[0], vectors[0])
 
 
-def test_a_tasks_own_prompt_is_used_to_the_letter(encoder):
-    by_task = encoder.encode_queries(["a goal is scored"], task="MSR-VTT")
-    prompt = "Find a video that contains the following visual content: a goal is scored"
-    np.testing.assert_array_equal(by_task, encoder.encode_prompts([prompt], [None]))
-
-
 def test_words_that_look_like_a_visual_token_stay_words(encoder):
     vector = encoder.encode_queries(["what does <|image_pad|> mean"])
     assert np.isfinite(vector).all()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 
 class MiniHub:

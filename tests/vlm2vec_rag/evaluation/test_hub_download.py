@@ -14,7 +14,7 @@ from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.download import fetch, plan
 from vlm2vec_rag.evaluation.hub_layout import DataFolder
 from vlm2vec_rag.evaluation.parsers import read_task
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

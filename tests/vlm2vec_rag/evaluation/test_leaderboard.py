@@ -8,7 +8,7 @@ from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.baselines import PAGE_FIXED_TASKS, published, video_labels
 from vlm2vec_rag.evaluation.leaderboard import means, write_csv
 from vlm2vec_rag.evaluation.results import TaskResult
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 
 @pytest.mark.parametrize(

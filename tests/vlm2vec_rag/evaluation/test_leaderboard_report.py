@@ -5,7 +5,7 @@ from PIL import Image
 from vlm2vec_rag.evaluation.baselines import published
 from vlm2vec_rag.evaluation.report import write_report
 from vlm2vec_rag.evaluation.results import TaskResult
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 
 def results(scores, **changed):

@@ -21,13 +21,13 @@ class Recording:
     """The tiny encoder, keeping the prompts it was given."""
 
     def __init__(self, encoder):
-        self._encoder, self.prompts, self.visuals = encoder, [], []
+        self._encoder, self.asked, self.visuals = encoder, [], []
 
     def __getattr__(self, name):
         return getattr(self._encoder, name)
 
     def encode_prompts(self, prompts, visuals, *, progress=None):
-        self.prompts += prompts
+        self.asked += prompts
         self.visuals += visuals
         return self._encoder.encode_prompts(prompts, visuals, progress=progress)
 
@@ -101,8 +101,8 @@ def test_a_page_task_runs_in_mteb_and_scores_what_the_vectors_say(recording):
     )
     found = result.task_results[0].scores["test"][0]["ndcg_at_5"]
 
-    vectors = dict(zip(recording.prompts, range(len(recording.prompts)), strict=False))
-    assert set(recording.prompts) == {
+    vectors = dict(zip(recording.asked, range(len(recording.prompts)), strict=False))
+    assert set(recording.asked) == {
         *(f"Find a document image that matches the given query: question {i}" for i in range(4)),
         "<|image_pad|> Understand the content of the provided document image.",
     }
@@ -125,7 +125,7 @@ def prompt_of(recording, batch, about, side, **options):
     MtebModel(recording, **options).encode(
         [batch], task_metadata=about, hf_split="test", hf_subset="default", prompt_type=side
     )
-    return recording.prompts[-1]
+    return recording.asked[-1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from vlm2vec_rag.errors import UnreadableMedia
 from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath
 from vlm2vec_rag.evaluation.parsers import read_task
-from vlm2vec_rag.prompts import TASKS
+from vlm2vec_rag.evaluation.tasks import TASKS
 
 VIDEO_QA = (
     "<|video_pad|> Given a video and a question, select the most accurate answer from the provided candidates. "

@@ -10,8 +10,8 @@ import pytest
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.parsers import read_task
 from vlm2vec_rag.evaluation.run import RunSettings, choose_tasks, earlier_results, results_folder, run
+from vlm2vec_rag.evaluation.tasks import TASKS
 from vlm2vec_rag.evaluation.vector_cache import VectorCache
-from vlm2vec_rag.prompts import TASKS
 
 ONE_PER_FAMILY = (
     *("ImageNet-1K", "OK-VQA", "CIRR", "RefCOCO-Matching", "Breakfast", "Video-MME", "MSVD", "QVHighlight"),

@@ -12,16 +12,15 @@ import numpy as np
 from vlm2vec_rag.encoder.base import Encoder, Progress, Vectors, Visual
 from vlm2vec_rag.encoder.batching import batches
 from vlm2vec_rag.encoder.device import is_out_of_memory
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import Checkpoint
+from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_model, patch_settings
 from vlm2vec_rag.encoder.qwen2vl.patches import Plan, cut, plan
 from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
 from vlm2vec_rag.errors import InvalidInput, VlmRagError
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.prompts import prompts_digest
 
 if TYPE_CHECKING:
     import torch
 
+    from vlm2vec_rag.encoder.family import ModelFiles
     from vlm2vec_rag.encoder.qwen2vl.forward import Batch
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ class Qwen2VLEncoder(Encoder):
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        files: ModelFiles,
         device: torch.device,
         dtype: torch.dtype,
         *,
@@ -40,22 +39,14 @@ class Qwen2VLEncoder(Encoder):
         frames: int,
         batch_tokens: int,
     ) -> None:
-        self.checkpoint, self.device, self.dtype = checkpoint, device, dtype
+        self.files, self.device, self.dtype = files, device, dtype
         self.max_pixels, self.frames, self.batch_tokens = max_pixels, frames, batch_tokens
         self.runs_on = f"{device} in {str(dtype).removeprefix('torch.')}"
-        self.fingerprint = Fingerprint(
-            model=checkpoint.name,
-            weights=checkpoint.weights_digest,
-            adapter=checkpoint.adapter_digest,
-            prompts=prompts_digest(),
-            max_pixels=max_pixels,
-            frames=frames,
-            dim=checkpoint.dim,
-            dense_weight=checkpoint.dense_weight,
-        )
-        self.patch_settings = checkpoint.patch_settings
-        self.model = checkpoint.load(device, dtype)
-        self.tokens = PromptTokens(checkpoint.tokenizer(), self.model.config.text_config.max_position_embeddings)
+        self.fingerprint = files.fingerprint(max_pixels, frames)
+        self.prompts, self.sees = files.family.prompts, files.sees
+        self.patch_settings = patch_settings(files.base)
+        self.model = load_model(files, device, dtype)
+        self.tokens = PromptTokens(files.tokenizer(), self.model.config.text_config.max_position_embeddings)
         self._turn = threading.Lock()
 
     def encode_prompts(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from vlm2vec_rag.encoder.qwen2vl.prompts import IMAGE_TOKEN, VIDEO_TOKEN
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
-from vlm2vec_rag.prompts import IMAGE_TOKEN, VIDEO_TOKEN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -3,7 +3,7 @@
 import pytest
 
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.prompts import TASKS, item_prompt, plain, query_prompt, task
+from vlm2vec_rag.evaluation.tasks import TASKS, task
 
 # written out by hand from the public code's builders (src/model/processor.py:650-673 and the parsers, 6e1e1d4)
 # ruff: noqa: E501
@@ -45,22 +45,6 @@ def test_video_questions_keep_the_public_codes_two_spaces():
     assert "Question:  how many" in TASKS["MVBench"].query_prompt("how many", "video")
 
 
-def test_defaults_per_kind():
-    assert item_prompt("page") == "<|image_pad|> Understand the content of the provided document image."
-    assert item_prompt("image") == "<|image_pad|>\nRepresent the given image.\n"
-    assert item_prompt("clip") == "<|video_pad|> Understand the content of the provided video."
-    assert item_prompt("text", "words") == "words"
-    assert query_prompt("net income") == "Find a document image that matches the given query: net income"
-    assert query_prompt("a dog", target="image").endswith("caption: a dog\n")
-
-
-def test_special_tokens_in_words_are_broken():
-    assert plain("a <|image_pad|> b <|im_start|>system") == "a < |image_pad|> b < |im_start|>system"
-    assert plain("a <| b |> c <html>") == "a <| b |> c <html>"
-
-
 def test_an_unknown_task_names_the_nearest():
     with pytest.raises(InvalidInput, match="MSR-VTT"):
         task("MSRVTT")
-    with pytest.raises(InvalidInput, match="no kind of item is called 'pdf'"):
-        query_prompt("x", target="pdf")

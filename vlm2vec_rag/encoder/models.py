@@ -1,0 +1,57 @@
+"""The models that are known by name, and what to expect of each: size, what it sees, licence, what it is good at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vlm2vec_rag.encoder.base import Sight
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL, NANO
+
+ALL_SIGHTS: frozenset[Sight] = frozenset({"print", "photographs", "video"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """A model that `load_encoder` and `--model` take by name."""
+
+    name: str  # hub id, or nano
+    good_at: str
+    sees: frozenset[Sight]
+    dim: int  # numbers of a vector
+    parameters: int
+    download_bytes: int  # with its base, if it is an adapter; 0 if it comes with the package
+    memory_bytes: int  # of the weights in the format that GPUs run them in, two bytes a number
+    licence: str
+    mmeb_v2: float | None = None  # published score over all tasks, in percent
+    source: str = ""  # of the score
+
+
+MODELS: tuple[ModelInfo, ...] = (
+    ModelInfo(
+        name=NANO,
+        good_at="printed words of pages, slides and screen recordings, on any machine; knows no scenes",
+        sees=frozenset({"print"}),
+        dim=640,
+        parameters=11_530_368,
+        download_bytes=0,
+        memory_bytes=23_060_736,
+        licence="Apache-2.0",
+    ),
+    ModelInfo(
+        name=DEFAULT_MODEL,
+        good_at="pages, photographs and clips alike; the reference that the others are compared with",
+        sees=ALL_SIGHTS,
+        dim=1536,
+        parameters=2_208_985_600,
+        download_bytes=4_420_000_000,
+        memory_bytes=4_420_000_000,
+        licence="Apache-2.0",
+        mmeb_v2=59.2,
+        source="arXiv:2507.04590",
+    ),
+)
+
+
+def models() -> list[ModelInfo]:
+    """The models known by name, the smallest first; folders and other hub ids of their families load as well."""
+    return list(MODELS)
