@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.runnables.config import run_in_executor
 from langchain_core.vectorstores import VectorStore
 
 from langchain_vlm2vec import encoding
@@ -20,7 +20,6 @@ from vlm2vec_rag.provenance import record_model
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
-    from vlm2vec_rag.collection.awaited import AwaitedCollection
     from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
     from vlm2vec_rag.thumbnails import Thumbnails
 
@@ -37,7 +36,6 @@ class AddingStore(VectorStore):
     collection: Collection
     limits: MediaLimits | None
     thumbnails: Thumbnails | None
-    _awaited: AwaitedCollection
     _embedding: Embeddings | None
 
     def add_documents(self, documents: Iterable[Document], *, ids: Ids = None, **kwargs: Any) -> list[str]:
@@ -62,20 +60,14 @@ class AddingStore(VectorStore):
         return self._write(_documents(documents, ids), **kwargs)
 
     async def aadd_documents(self, documents: Iterable[Document], *, ids: Ids = None, **kwargs: Any) -> list[str]:
-        """`add_documents`, awaited."""
-        return await self._awrite(_documents(documents, ids), **kwargs)
+        """`add_documents` in a thread; LangChain's own would keep only the texts."""
+        return await run_in_executor(None, self.add_documents, documents, ids=ids, **kwargs)
 
     def add_texts(
         self, texts: Iterable[str], metadatas: Metadatas = None, *, ids: Ids = None, **kwargs: Any
     ) -> list[str]:
         """Add texts with metadata, as `add_documents` does."""
         return self.add_documents(_texts(texts, metadatas), ids=ids, **kwargs)
-
-    async def aadd_texts(
-        self, texts: Iterable[str], metadatas: Metadatas = None, *, ids: Ids = None, **kwargs: Any
-    ) -> list[str]:
-        """`add_texts`, awaited."""
-        return await self.aadd_documents(_texts(texts, metadatas), ids=ids, **kwargs)
 
     def add_images(
         self, uris: Uris, metadatas: Metadatas = None, ids: Ids = None, *, captions: Sequence[str] | None = None
@@ -97,12 +89,6 @@ class AddingStore(VectorStore):
         """
         return self._write(_images(uris, metadatas, ids, captions))
 
-    async def aadd_images(
-        self, uris: Uris, metadatas: Metadatas = None, ids: Ids = None, *, captions: Sequence[str] | None = None
-    ) -> list[str]:
-        """`add_images`, awaited."""
-        return await self._awrite(_images(uris, metadatas, ids, captions))
-
     def add_videos(self, uris: Uris, metadatas: Metadatas = None) -> list[str]:
         """Add video files, each as clips of half a minute that overlap a little; subtitles are their words.
 
@@ -118,9 +104,13 @@ class AddingStore(VectorStore):
         """
         return self._write(_videos(uris, metadatas))
 
-    async def aadd_videos(self, uris: Uris, metadatas: Metadatas = None) -> list[str]:
-        """`add_videos`, awaited."""
-        return await self._awrite(_videos(uris, metadatas))
+    async def aadd_images(self, *args: Any, **kwargs: Any) -> list[str]:
+        """`add_images` in a thread; the event loop stays free."""
+        return await run_in_executor(None, self.add_images, *args, **kwargs)
+
+    async def aadd_videos(self, *args: Any, **kwargs: Any) -> list[str]:
+        """`add_videos` in a thread; the event loop stays free."""
+        return await run_in_executor(None, self.add_videos, *args, **kwargs)
 
     # inside: an entry maker reads, and is asked for one batch after the other
 
@@ -135,21 +125,6 @@ class AddingStore(VectorStore):
                     vectors |= zip(new, made, strict=True)
                 self.collection.upsert(points_of(batch, vectors))
                 self._keep_thumbnails(batch)
-                ids += [each.document_id for each in batch]
-        return ids
-
-    async def _awrite(self, entries: Maker, *, batch_size: int = BATCH_DOCUMENTS) -> list[str]:
-        ids: list[str] = []
-        with await asyncio.to_thread(self._media) as media:
-            reading = batches(entries(EntryReader(media)), batch_size)
-            while batch := await asyncio.to_thread(next, reading, None):
-                hashes = [each.payload.content_hash for each in batch]
-                vectors: dict[str, Any] = dict(await self._awaited.vectors_by_content(hashes))
-                if self._embedding is not None and (new := new_items(batch, vectors)):
-                    made = await encoding.aencode_items(self._embedding, list(new.values()))
-                    vectors |= zip(new, made, strict=True)
-                await self._awaited.upsert(points_of(batch, vectors))
-                await asyncio.to_thread(self._keep_thumbnails, batch)
                 ids += [each.document_id for each in batch]
         return ids
 

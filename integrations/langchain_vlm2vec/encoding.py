@@ -5,7 +5,6 @@ Other embeddings know texts only; an image or a clip given to them is refused.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -57,13 +56,6 @@ def encode_items(embedding: Embeddings, items: Sequence[Item], callbacks: Callba
     return np.asarray(embedding.embed_documents(_texts(embedding, items)), dtype=np.float32)
 
 
-async def aencode_items(embedding: Embeddings, items: Sequence[Item]) -> Vectors:
-    """`encode_items`: in a thread for VLM2Vec, with their own async method for others."""
-    if isinstance(embedding, VLM2VecEmbeddings):
-        return await asyncio.to_thread(embedding.encode_items, items)
-    return np.asarray(await embedding.aembed_documents(_texts(embedding, items)), dtype=np.float32)
-
-
 def encode_query(
     embedding: Embeddings, query: Query, target: Kind | None = None, callbacks: Callbacks = None
 ) -> Vectors:
@@ -76,15 +68,6 @@ def encode_query(
     if isinstance(embedding, VLM2VecEmbeddings):
         return embedding.encode_query(query, target=target, callbacks=callbacks)
     return np.asarray(embedding.embed_query(_words(embedding, query)), dtype=np.float32)
-
-
-async def aencode_query(
-    embedding: Embeddings, query: Query, target: Kind | None = None, callbacks: Callbacks = None
-) -> Vectors:
-    """`encode_query`: in a thread for VLM2Vec, with their own async method for others."""
-    if isinstance(embedding, VLM2VecEmbeddings):
-        return await asyncio.to_thread(embedding.encode_query, query, target=target, callbacks=callbacks)
-    return np.asarray(await embedding.aembed_query(_words(embedding, query)), dtype=np.float32)
 
 
 def _texts(embedding: Embeddings, items: Sequence[Item]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field
 
 from langchain_vlm2vec.filters import Wanted
@@ -64,7 +65,8 @@ class VLM2VecRetriever(BaseRetriever):
         clip: Video | None = None,
     ) -> list[Document]:
         asked = self._asked(k, filter, mode, image, clip)
-        found = await self.vectorstore.afind(query, **asked, callbacks=run_manager.get_sync().get_child())
+        callbacks = run_manager.get_sync().get_child()
+        found = await run_in_executor(None, self.vectorstore.find, query, **asked, callbacks=callbacks)
         return [_hit(each) for each in found]
 
     def _asked(

@@ -6,13 +6,13 @@ It writes the same points as the command line, the web app and LlamaIndex: what 
 # ruff: noqa: A002  `filter` is what every retrieval library calls it
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.runnables.config import run_in_executor
 
 from langchain_vlm2vec import encoding, filters
 from langchain_vlm2vec.adding import AddingStore
@@ -39,9 +39,7 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
     Documents: a text keeps its id and gets back exactly the metadata it came with. What comes from a file has
     `source`, `kind`, `place`, `page`, `start_s`, `end_s` and the like in its metadata; see `vlm2vec_rag.documents`.
 
-    The async methods never block the event loop. On a server their requests are asynchronous themselves; the model,
-    files, and collections in a folder or in memory work in threads; embeddings other than VLM2Vec are awaited. End
-    with `close`, or with `aclose` in the event loop that used them.
+    The async methods run the others in threads of the event loop, which stays free.
 
     >>> store = VLM2VecVectorStore.open("./my.vlm2vec", VLM2VecEmbeddings())
     >>> store.add_images(["cats/tom.png"])
@@ -70,10 +68,7 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         Raises:
             FingerprintMismatch: The embeddings are not those the collection was built with.
         """
-        from vlm2vec_rag.collection.awaited import AwaitedCollection
-
         self.collection = collection
-        self._awaited = AwaitedCollection(collection)
         self.mode: Mode = mode
         self.limits = limits
         self.thumbnails = thumbnails
@@ -163,26 +158,8 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
     async def afrom_documents(
         cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any
     ) -> VLM2VecVectorStore:
-        """`from_documents`, awaited."""
-        ids = kwargs.pop("ids", None)
-        store = await asyncio.to_thread(cls._at, embedding, **kwargs)
-        await store.aadd_documents(documents, ids=ids)
-        return store
-
-    @classmethod
-    async def afrom_texts(
-        cls,
-        texts: Iterable[str],
-        embedding: Embeddings,
-        metadatas: Sequence[dict[str, Any]] | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        **kwargs: Any,
-    ) -> VLM2VecVectorStore:
-        """`from_texts`, awaited."""
-        store = await asyncio.to_thread(cls._at, embedding, **kwargs)
-        await store.aadd_texts(texts, metadatas, ids=ids)
-        return store
+        """`from_documents` in a thread; LangChain's own would keep only the texts."""
+        return await run_in_executor(None, cls.from_documents, documents, embedding, **kwargs)
 
     @classmethod
     def _at(cls, embedding: Embeddings, *, collection: Collection | None = None, **kwargs: Any) -> VLM2VecVectorStore:
@@ -199,11 +176,6 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         """Close the collection; a folder can then be opened by another process."""
         self.collection.close()
 
-    async def aclose(self) -> None:
-        """Close the connections of this event loop, and the collection."""
-        await self._awaited.close()
-        await asyncio.to_thread(self.collection.close)
-
     def delete(self, ids: Sequence[str] | None = None, *, filter: Wanted = None, **kwargs: Any) -> bool:
         """Delete documents by id, or all that pass a filter. Neither one deletes all, as LangChain defines it.
 
@@ -214,21 +186,9 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
             self.collection.delete(selection)
         return True
 
-    async def adelete(self, ids: Sequence[str] | None = None, *, filter: Wanted = None, **kwargs: Any) -> bool:
-        """`delete`, awaited."""
-        selection = _selection(ids, filter, kwargs)
-        if selection != []:
-            await self._awaited.delete(selection)
-        return True
-
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, in the order asked for; ids that are not there are left out."""
         points = self.collection.retrieve(_points(ids)) if ids else []
-        return [document_of(each.id, each.payload) for each in points]
-
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """`get_by_ids`, awaited."""
-        points = await self._awaited.retrieve(_points(ids)) if ids else []
         return [document_of(each.id, each.payload) for each in points]
 
 

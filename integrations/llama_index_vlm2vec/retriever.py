@@ -170,7 +170,7 @@ class VLM2VecRetriever(BaseRetriever):
             return self._filter
         from llama_index_vlm2vec.filters import condition
 
-        return condition(self._filters)
+        return condition(self._filters, self._collection)
 
 
 def _open(location: str | os.PathLike[str], name: str) -> Collection:

@@ -17,7 +17,8 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore, Vector
 
 from llama_index_vlm2vec.filters import condition
 from llama_index_vlm2vec.nodes import to_node, to_payload
-from vlm2vec_rag.collection import Filter, Point, open_collection
+from vlm2vec_rag.collection import Filter, Found, Point, open_collection
+from vlm2vec_rag.diversity import maximal_marginal_relevance
 from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
@@ -36,13 +37,15 @@ MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.HYBRID: "hybrid",
     VectorStoreQueryMode.SEMANTIC_HYBRID: "hybrid",
 }
+_QUERY_OPTIONS = frozenset({"qdrant_filters", "mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"})
 
 
 class VLM2VecVectorStore(BasePydanticVectorStore):
     """A collection on Qdrant, embedded in a folder, in memory or on a server, as a LlamaIndex vector store.
 
     Query modes: `default` compares vectors (the score is their cosine similarity), `sparse` and `text_search` compare
-    words (BM25), `hybrid` joins both rankings (the score is a sum of 1 / (60 + rank) and only orders).
+    words (BM25), `hybrid` joins both rankings (the score is a sum of 1 / (60 + rank) and only orders; `alpha` is the
+    share of the vectors, by default what suits the model). `mmr` gives nodes that differ from each other.
 
     A node of a file comes back as a `MediaNode`, any other node as it was stored.
 
@@ -165,7 +168,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         """
         if node_ids is None and filters is None:
             raise InvalidInput("neither node_ids nor filters are given; use clear() to delete all nodes")
-        if wanted := _among(condition(filters), node_ids):
+        if wanted := _among(condition(filters, self._collection), node_ids):
             self._collection.delete(wanted)
 
     async def adelete_nodes(
@@ -190,7 +193,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
 
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """The nodes with these ids that pass the filters, with their embeddings; all nodes where neither is given."""
-        wanted = _among(condition(filters), node_ids)
+        wanted = _among(condition(filters, self._collection), node_ids)
         return [_node(point) for point in self._collection.scroll(wanted, with_vectors=True)]
 
     async def aget_nodes(
@@ -203,27 +206,62 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         """Find the nodes nearest to a vector, or that share words with a text, or both.
 
         Args:
-            query: LlamaIndex's query; see the class for the modes.
-            kwargs: `qdrant_filters`, a `qdrant_client.models.Filter` in place of the query's own.
+            query: LlamaIndex's query; see the class for the modes. Empty `node_ids` or `doc_ids` restrict nothing.
+            kwargs: `qdrant_filters`, a `qdrant_client.models.Filter` in place of the query's own. For the mode `mmr`:
+                `mmr_threshold` (1 is plain similarity, 0 as different as can be), and among how many to choose,
+                `mmr_prefetch_k`, or as a multiple of `similarity_top_k`, `mmr_prefetch_factor` (4).
 
         Raises:
             EmptyInput: The query has nothing that its mode could use.
             InvalidInput: The mode or a filter is not supported.
         """
-        mode = MODES.get(query.mode)
-        if mode is None:
-            supported = ", ".join(each.value for each in MODES)
-            raise InvalidInput(f"query mode {query.mode.value!r} is not supported; expected one of {supported}")
-        wanted = kwargs.get("qdrant_filters") or condition(query.filters)
-        wanted = _among(wanted, query.node_ids)
+        if query.mode not in (*MODES, VectorStoreQueryMode.MMR):
+            supported = ", ".join(each.value for each in (*MODES, VectorStoreQueryMode.MMR))
+            raise InvalidInput(
+                f"query mode {query.mode.value!r} is not supported: it fits a classifier to every question; "
+                f"expected one of {supported}"
+            )
+        if unknown := sorted(kwargs.keys() - _QUERY_OPTIONS):
+            raise InvalidInput(f"no option {', '.join(map(repr, unknown))}; expected some of {sorted(_QUERY_OPTIONS)}")
+        wanted = kwargs.get("qdrant_filters") or condition(query.filters, self._collection)
+        if query.node_ids:  # LlamaIndex's own retriever gives an empty list where it means all
+            wanted = _among(wanted, query.node_ids)
         if query.doc_ids:
             wanted = _of_documents(wanted, query.doc_ids)
-        limit = (query.hybrid_top_k if mode == "hybrid" else None) or query.similarity_top_k
-        found = self._collection.search(query.query_embedding, query.query_str, mode=mode, limit=limit, filter=wanted)
+        if query.mode == VectorStoreQueryMode.MMR:
+            found = self._diverse(query, wanted, kwargs)
+        else:
+            mode = MODES[query.mode]
+            limit = (query.hybrid_top_k if mode == "hybrid" else None) or query.similarity_top_k
+            found = self._collection.search(
+                query.query_embedding,
+                query.query_str,
+                mode=mode,
+                limit=limit,
+                filter=wanted,
+                dense_weight=_weight(query.alpha) if mode == "hybrid" else None,
+            )
         nodes = [to_node(each.payload, each.id) for each in found]
         return VectorStoreQueryResult(
             nodes=nodes, similarities=[each.score for each in found], ids=[node.node_id for node in nodes]
         )
+
+    def _diverse(self, query: VectorStoreQuery, wanted: models.Filter | None, options: dict[str, Any]) -> list[Found]:
+        threshold = query.mmr_threshold if query.mmr_threshold is not None else options.get("mmr_threshold")
+        candidates = options.get("mmr_prefetch_k") or query.similarity_top_k * options.get("mmr_prefetch_factor", 4)
+        near = self._collection.search(
+            query.query_embedding, mode="dense", limit=max(candidates, query.similarity_top_k), filter=wanted
+        )
+        points = {each.id: each for each in self._collection.retrieve([each.id for each in near], with_vectors=True)}
+        there = [each for each in near if each.id in points]
+        vectors: Any = [points[each.id].vector for each in there]
+        chosen = maximal_marginal_relevance(
+            query.query_embedding or [],
+            vectors,
+            limit=query.similarity_top_k,
+            relevance_weight=0.5 if threshold is None else threshold,
+        )
+        return [there[at] for at in chosen]
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """`query` in a thread; the event loop stays free."""
@@ -244,6 +282,15 @@ def _among(wanted: models.Filter | None, node_ids: Sequence[str] | None) -> mode
         return wanted
     among = models.HasIdCondition(has_id=[point_id_of(each) for each in node_ids])
     return models.Filter(must=[among] if wanted is None else [among, wanted])
+
+
+def _weight(alpha: float | None) -> float | None:
+    """The weight of the dense ranking where that of words has 1; None is the model's own."""
+    if alpha is None:
+        return None
+    if not 0 <= alpha <= 1:
+        raise InvalidInput(f"alpha is {alpha}; expected 0 (words only) to 1 (vectors only)")
+    return alpha / max(1 - alpha, 1e-6)
 
 
 def _of_documents(wanted: models.Filter | None, doc_ids: Sequence[str]) -> models.Filter:

@@ -118,7 +118,7 @@ def read_by_langchain_awaited(folder: Path, base: Path, model: dict[str, Any], q
     async def ask() -> list[Answer]:
         store = VLM2VecVectorStore.open(folder, VLM2VecEmbeddings(model=str(base), **model), create=False)
         hits = await LangChainRetriever(vectorstore=store, k=4).ainvoke(question)
-        await store.aclose()
+        store.close()
         return [told(str(hit.id), hit.metadata["score"], hit.metadata, hit.page_content) for hit in hits]
 
     return asyncio.run(ask())

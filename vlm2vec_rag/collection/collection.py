@@ -119,7 +119,7 @@ class Collection:
         """
         written = 0
         for batch in batches(points, dim=self.dim):
-            structs = self._structs(batch)
+            structs = structs_of(batch, dim=self.dim, bm25=self._bm25)
             with self._engine.errors("write points"):
                 self.client.upsert(self.name, points=structs, wait=True)
             written += len(structs)
@@ -174,6 +174,20 @@ class Collection:
         records = self._records(filter, with_payload=sorted(MANIFEST_FIELDS), with_vectors=False)
         return sources_of(record.payload or {} for record in records)
 
+    def texts_of(self, *keys: str) -> set[str]:
+        """Every text that a payload field holds; reads that field of every point, once.
+
+        Args:
+            keys: The field's name, and those below it where it is nested: `"metadata", "author"`.
+        """
+        texts: set[str] = set()
+        for record in self._records(None, with_payload=[keys[0]], with_vectors=False):
+            value: Any = record.payload
+            for key in keys:
+                value = value.get(key) if isinstance(value, Mapping) else None
+            texts.update(each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
+        return texts
+
     def vectors_by_content(self, content_hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """Dense vectors already here, (D,) float32 by content hash, so that unchanged content is not encoded again.
 
@@ -198,6 +212,7 @@ class Collection:
         limit: int = 10,
         filter: Filter | models.Filter | None = None,
         exact: bool = False,
+        dense_weight: float | None = None,
     ) -> list[Found]:
         """The points nearest to a vector, or that share words with a text, or both fused; best first.
 
@@ -212,17 +227,31 @@ class Collection:
             limit: At most so many.
             filter: Which points may be found; a `qdrant_client.models.Filter` is taken as it is.
             exact: Compare the vector with every point instead of walking the search index; slow, and for checking it.
+            dense_weight: Weight of the dense ranking in `hybrid`, where that of words has 1; None is the model's own.
 
         Raises:
             EmptyInput: Neither a vector nor a text that the mode can use.
             InvalidInput: The vector does not fit, or the limit is below 1.
         """
-        requests = self._requests(vector, text, mode=mode, limit=limit, filter=filter, exact=exact)
+        requests = searching.requests_of(
+            vector,
+            text,
+            mode=mode,
+            limit=limit,
+            condition=self._condition(filter),
+            dim=self.dim,
+            bm25=self._bm25,
+            params=search_params(exact=exact) if self._engine.has_indexes else None,
+            # fusion looks at ten times the points it gives back: from afar they come with their texts in one round
+            # trip; in this process a second question costs less than the texts of points that drop out
+            with_payload=mode != "hybrid" or not self._engine.is_here,
+        )
         if not requests:
             return []
+        weight = self.fingerprint.dense_weight if dense_weight is None else dense_weight
         with self._engine.errors("search"):
             responses = self.client.query_batch_points(self.name, requests=list(requests.values()))
-            answer = self._answer(requests, responses, mode=mode, limit=limit)
+            answer = searching.Answer.of(requests, responses, mode=mode, limit=limit, dense_weight=weight)
             missing = answer.without_payload
             return answer.found(self.client.retrieve(self.name, ids=missing) if missing else ())
 
@@ -266,48 +295,7 @@ class Collection:
     def __repr__(self) -> str:
         return f"<Collection {self.name!r} at {self._engine.location} ({self._engine.kind}), {self.fingerprint}>"
 
-    # inside, and what `AwaitedCollection` shares
-
-    def _requests(
-        self,
-        vector: ArrayLike | None,
-        text: str | None,
-        *,
-        mode: Mode,
-        limit: int,
-        filter: Filter | models.Filter | None,
-        exact: bool,
-    ) -> dict[str, models.QueryRequest]:
-        """What to ask each side of a search; nothing where none of the text's words can be searched for."""
-        return searching.requests_of(
-            vector,
-            text,
-            mode=mode,
-            limit=limit,
-            condition=self._condition(filter),
-            dim=self.dim,
-            bm25=self._bm25,
-            params=search_params(exact=exact) if self._engine.has_indexes else None,
-            # fusion looks at ten times the points it gives back: from afar they come with their texts in one round
-            # trip; in this process a second question costs less than the texts of points that drop out
-            with_payload=mode != "hybrid" or not self._engine.is_here,
-        )
-
-    def _answer(
-        self,
-        requests: Iterable[str],
-        responses: Iterable[models.QueryResponse],
-        *,
-        mode: Mode,
-        limit: int,
-    ) -> searching.Answer:
-        """Join the responses to `_requests`, with the weight that the model asks for."""
-        weight = self.fingerprint.dense_weight
-        return searching.Answer.of(requests, responses, mode=mode, limit=limit, dense_weight=weight)
-
-    def _structs(self, points: Sequence[Point]) -> list[models.PointStruct]:
-        """Points as Qdrant takes them, all checked."""
-        return structs_of(points, dim=self.dim, bm25=self._bm25)
+    # inside
 
     def _records(
         self, filter: Filter | models.Filter | None, *, with_payload: bool | list[str], with_vectors: bool | list[str]

@@ -57,7 +57,7 @@ async def store(location: str, embeddings: VLM2VecEmbeddings) -> Any:
     """An empty store on each engine."""
     store = VLM2VecVectorStore.open(location, embeddings)
     yield store
-    await store.aclose()
+    store.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core.schema import IndexNode, Node, NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores import (
@@ -124,14 +125,82 @@ def test_a_filter_lets_pass_what_it_says(
     assert names(filled.query(query).nodes) == sorted(wanted)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("operator", [FilterOperator.IN, FilterOperator.ANY, FilterOperator.ALL])
+def test_a_filter_of_no_values_passes_nothing_and_deletes_nothing(
+    filled: VLM2VecVectorStore, nodes: list[Any], operator: FilterOperator
+) -> None:
+    none = where("author", [], operator)
+    assert filled.get_nodes(filters=none) == []
+    query = VectorStoreQuery(query_embedding=nodes[0].embedding, similarity_top_k=10, filters=none)
+    assert filled.query(query).nodes == []
+    filled.delete_nodes(filters=none)
+    assert filled.collection.count() == len(nodes)
+
+
+def test_a_filter_that_leaves_out_no_values_passes_everything(filled: VLM2VecVectorStore, nodes: list[Any]) -> None:
+    everything = where("author", [], FilterOperator.NIN)
+    assert len(filled.get_nodes(filters=everything)) == len(nodes)
+    empty = MetadataFilters(filters=[])
+    joined = {  # an empty filter passes everything
+        FilterCondition.AND: names([each for each in nodes if "author" in each.metadata]),
+        FilterCondition.OR: names(nodes),
+        FilterCondition.NOT: [],
+    }
+    for how, expected in joined.items():
+        filters = MetadataFilters(filters=[empty, *where("author", "Ada").filters], condition=how)
+        assert names(filled.get_nodes(filters=filters)) == expected
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_diverse_nodes_are_those_of_the_definition(
+    filled: VLM2VecVectorStore, nodes: list[Any], threshold: float
+) -> None:
+    vectors = np.asarray([node.embedding for node in nodes])
+    question = vectors[0] + 0.3 * vectors[3] - 0.2 * vectors[5]
+    question /= np.linalg.norm(question)
+    chosen = [int(np.argmax(vectors @ question))]
+    while len(chosen) < 3:  # Carbonell and Goldstein, SIGIR 1998
+        rest = [at for at in range(len(nodes)) if at not in chosen]
+        scores = {
+            at: threshold * vectors[at] @ question
+            - (1 - threshold) * max(vectors[at] @ vectors[each] for each in chosen)
+            for at in rest
+        }
+        chosen.append(max(scores, key=scores.__getitem__))
+    query = VectorStoreQuery(
+        query_embedding=question.tolist(), similarity_top_k=3, mode=VectorStoreQueryMode.MMR, mmr_threshold=threshold
+    )
+    found = filled.query(query)
+    assert found.ids == [nodes[at].node_id for at in chosen]
+    assert found.similarities == pytest.approx([float(vectors[at] @ question) for at in chosen], abs=1e-5)
+    query.mmr_threshold = None
+    assert filled.query(query, mmr_threshold=threshold).ids == found.ids
+
+
+def test_alpha_is_the_share_of_the_vectors(filled: VLM2VecVectorStore, nodes: list[Any]) -> None:
+    def best(alpha: float | None) -> list[str]:
+        query = VectorStoreQuery(
+            query_embedding=nodes[0].embedding,
+            query_str="emission targets",  # on the second page
+            alpha=alpha,
+            similarity_top_k=1,
+            mode=VectorStoreQueryMode.HYBRID,
+        )
+        return filled.query(query).ids or []
+
+    [second_page] = [node.node_id for node in nodes if node.metadata.get("page") == 2]
+    assert (best(0.0), best(1.0)) == ([second_page], [nodes[0].node_id])
+
+
 def test_a_file_is_filtered_by_its_path(filled: VLM2VecVectorStore, media: Path) -> None:
     for key in ("source", "file_path"):
         assert names(filled.get_nodes(filters=where(key, str(media / "red.png")))) == ["red.png"]
-    for key in ("file_name", "place"):
-        with pytest.raises(InvalidInput, match="filter by 'source'"):
-            filled.get_nodes(filters=where(key, "red.png"))
-    with pytest.raises(InvalidInput, match="text_match_insensitive"):
-        filled.get_nodes(filters=where("title", "a", FilterOperator.TEXT_MATCH_INSENSITIVE))
+    assert names(filled.get_nodes(filters=where("file_name", "red.png"))) == ["red.png"]
+    assert names(filled.get_nodes(filters=where("file_name", "RED", FilterOperator.TEXT_MATCH_INSENSITIVE))) == [
+        "red.png"
+    ]
+    place = f"{media / 'report.pdf'}#page=2"
+    assert names(filled.get_nodes(filters=where("place", place))) == ["report.pdf#page=2"]
 
 
 def test_documents_and_nodes_are_deleted_by_every_name_they_have(
@@ -171,6 +240,8 @@ def test_a_query_can_be_limited_to_nodes_and_documents(
 ) -> None:
     one = VectorStoreQuery(query_embedding=nodes[0].embedding, similarity_top_k=9, node_ids=[nodes[3].node_id])
     assert filled.query(one).ids == [nodes[3].node_id]
+    unlimited = VectorStoreQuery(query_embedding=nodes[0].embedding, similarity_top_k=9, node_ids=[], doc_ids=[])
+    assert len(filled.query(unlimited).ids or []) == len(nodes)  # LlamaIndex's own retriever asks so
     named = VectorStoreQuery(
         query_embedding=nodes[0].embedding, similarity_top_k=9, doc_ids=["apple", str(media / "red.png")]
     )
@@ -178,8 +249,13 @@ def test_a_query_can_be_limited_to_nodes_and_documents(
 
 
 def test_what_a_store_cannot_do_is_said(filled: VLM2VecVectorStore) -> None:
-    with pytest.raises(InvalidInput, match="'mmr' is not supported; expected one of default, sparse"):
-        filled.query(VectorStoreQuery(query_embedding=[1.0], mode=VectorStoreQueryMode.MMR))
+    for mode in (VectorStoreQueryMode.SVM, VectorStoreQueryMode.LINEAR_REGRESSION):
+        with pytest.raises(InvalidInput, match=f"'{mode.value}' is not supported.*expected one of default, sparse"):
+            filled.query(VectorStoreQuery(query_embedding=[1.0], mode=mode))
+    with pytest.raises(InvalidInput, match="alpha is 2"):
+        filled.query(VectorStoreQuery(query_str="a", alpha=2.0, mode=VectorStoreQueryMode.HYBRID))
+    with pytest.raises(InvalidInput, match="no option 'top'"):
+        filled.query(VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.SPARSE), top=3)
     with pytest.raises(EmptyInput, match="needs a vector"):
         filled.query(VectorStoreQuery(query_str="words alone"))
     with pytest.raises(InvalidInput, match="n1 has no embedding"):
