@@ -13,9 +13,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from vlm2vec_rag import load_encoder, open_collection, samples
-from vlm2vec_rag.indexing import IndexReport, index
-from vlm2vec_rag.thumbnails import Thumbnails
+import vlm2vec_rag as vr
+from vlm2vec_rag import IndexReport, load_encoder, samples
 
 TINY = Path(__file__).parents[1] / "tests" / "data" / "conformance" / "tiny"
 
@@ -35,15 +34,11 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     arguments = parser.parse_args()
     encoder = load_encoder(arguments.model) if arguments.model else load_encoder(TINY / "base", TINY / "adapter")
-    with tempfile.TemporaryDirectory() as folder:
-        thumbnails = Thumbnails(Path(folder) / "thumbnails")
-        with open_collection(Path(folder) / "c", fingerprint=encoder.fingerprint) as collection:
-            print(f"{'':12}{'items':>6}{'time':>11}{'rate':>13}{'encoding':>10}{'writing':>9}{'reading':>9}")
-            print(line("cold", index(samples.folder(), collection, encoder, thumbnails=thumbnails)))
-            again = index(samples.folder(), collection, encoder, thumbnails=thumbnails)
-            print(
-                f"{'unchanged':12}{again.items:6}{again.seconds:9.2f} s, {again.unchanged} files skipped by their hash"
-            )
+    with tempfile.TemporaryDirectory() as folder, vr.open(Path(folder) / "c", encoder) as library:
+        print(f"{'':12}{'items':>6}{'time':>11}{'rate':>13}{'encoding':>10}{'writing':>9}{'reading':>9}")
+        print(line("cold", library.index(samples.folder())))
+        again = library.index(samples.folder())
+        print(f"{'unchanged':12}{again.items:6}{again.seconds:9.2f} s, {again.unchanged} files skipped by their hash")
 
 
 if __name__ == "__main__":

@@ -8,17 +8,12 @@ Runs offline and without a model: answers are quotations. With a chat model, ans
 
 import sys
 
+import vlm2vec_rag as vr
 from vlm2vec_rag import samples
-from vlm2vec_rag.chat import Chat, open_chat_model
-from vlm2vec_rag.collection import open_collection
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.indexing import index
-from vlm2vec_rag.retrieval import Retriever
 
-model = open_chat_model(sys.argv[1] if len(sys.argv) > 1 else "none")
-with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
-    index(samples.folder(), collection)
-    with Chat(Retriever(collection), model) as chat:
+with vr.open(":memory:", model="none") as library:  # a folder in place of :memory: keeps what is indexed
+    library.index(samples.folder())
+    with library.chat(sys.argv[1] if len(sys.argv) > 1 else "none") as chat:
         for question in (
             "When does a butterfly fly around the bunny's head?",
             "How do I make one slice stick out of a pie chart?",

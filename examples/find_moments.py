@@ -8,15 +8,14 @@ Runs offline: without a model the film's subtitles decide. With one, its frames 
 
 import sys
 
-from vlm2vec_rag import load_encoder, samples
-from vlm2vec_rag.highlights import find_highlights, write_reel
-from vlm2vec_rag.media import MediaReader
+import vlm2vec_rag as vr
+from vlm2vec_rag import samples
+from vlm2vec_rag.highlights import write_reel
 
 film = samples.folder() / "big-buck-bunny.mp4"
-encoder = load_encoder(sys.argv[1]) if len(sys.argv) > 1 else None
-with MediaReader() as reader:
-    moments = find_highlights(film, ["a butterfly around the bunny's head", "a red apple drops"], encoder, reader)
+with vr.open(":memory:", model=sys.argv[1] if len(sys.argv) > 1 else "none") as library:
+    moments = library.highlights(film, ["a butterfly around the bunny's head", "a red apple drops"])
     for moment in moments:
         print(f"{moment.start_s:6.1f} to {moment.end_s:5.1f} s  {moment.title}")
-    write_reel(film, moments, "reel.mp4", reader)
+    write_reel(film, moments, "reel.mp4", library.reader)
 print("reel.mp4 shows them one after the other")

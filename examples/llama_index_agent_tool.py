@@ -12,20 +12,19 @@ from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.tools import QueryEngineTool
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
-from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 
+import vlm2vec_rag as vr
 from vlm2vec_rag import samples
-from vlm2vec_rag.encoder.auto import choose_model
-from vlm2vec_rag.indexing import index
 
-embed_model = VLM2VecEmbedding(choose_model()[0])
-store = VLM2VecVectorStore.open(":memory:", embed_model)
-index([*samples.folder().glob("latex*.pdf")], store.collection, embed_model.encoder)
+library = vr.open(":memory:")
+library.index([*samples.folder().glob("latex*.pdf")])
 call = ToolCallBlock(tool_name="search_files", tool_kwargs={"input": "LaTeX font sizes from tiny to huge"})
 replies = iter((ChatMessage(blocks=[call]), ChatMessage("From \\tiny to \\Huge."), ChatMessage("Ten.")))
 # the real one goes here: llm = llama_index.llms.openai.OpenAI("gpt-4o")
 llm = MockFunctionCallingLLM(is_chat_model=True, response_generator=lambda *_, **__: next(replies))
-engine = VLM2VecRetriever(store.collection, embed_model, similarity_top_k=1).as_query_engine(llm)
+engine = VLM2VecRetriever(
+    library.collection, VLM2VecEmbedding.from_encoder(library.encoder), similarity_top_k=1
+).as_query_engine(llm)
 tool = QueryEngineTool.from_defaults(engine, name="search_files", description="Searches the user's files.")
 
 

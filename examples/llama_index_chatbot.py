@@ -8,17 +8,14 @@ from llama_index.core.chat_engine import CondenseQuestionChatEngine
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
-from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 
+import vlm2vec_rag as vr
 from vlm2vec_rag import samples
-from vlm2vec_rag.encoder.auto import choose_model
-from vlm2vec_rag.indexing import index
 
-embed_model = VLM2VecEmbedding(choose_model()[0])
-store = VLM2VecVectorStore.open(":memory:", embed_model)  # a folder instead keeps it
+library = vr.open(":memory:")  # a folder instead keeps it
 files = [samples.folder() / name for name in ("hcl-colors.pdf", "big-buck-bunny.mp4")]  # or a folder
-index(files, store.collection, embed_model.encoder)
-retriever = VLM2VecRetriever(store.collection, embed_model, similarity_top_k=2)
+library.index(files)
+retriever = VLM2VecRetriever(library.collection, VLM2VecEmbedding.from_encoder(library.encoder), similarity_top_k=2)
 # the real one goes here, any that sees images: llm = llama_index.llms.openai.OpenAI("gpt-4o")
 replies = iter(("They did.", "The bunny wakes and yawns", "Early on."))  # the second completes a question
 llm = MockFunctionCallingLLM(is_chat_model=True, response_generator=lambda *_, **__: ChatMessage(next(replies)))

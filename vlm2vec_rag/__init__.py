@@ -1,7 +1,7 @@
 """Search and chat over PDFs, images and videos with VLM2Vec-V2, kept in Qdrant.
 
-`load_encoder` gives an encoder, `open_collection` a place for vectors; `index` fills it and `search` asks it. Nothing
-heavy is imported until it is used, and importing changes nothing.
+`open` gives a library: `index` fills it, `search` and `ask` answer from it. Nothing heavy is imported until it is
+used, and importing changes nothing.
 """
 
 from importlib import import_module
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from vlm2vec_rag.encoder import load_encoder as load_encoder
     from vlm2vec_rag.encoder.models import models as models
     from vlm2vec_rag.errors import VlmRagError as VlmRagError
-    from vlm2vec_rag.indexing import IndexReport as IndexReport
-    from vlm2vec_rag.indexing import index as index
     from vlm2vec_rag.items import Clip as Clip
     from vlm2vec_rag.items import Hit as Hit
     from vlm2vec_rag.items import Image as Image
     from vlm2vec_rag.items import Page as Page
     from vlm2vec_rag.items import Query as Query
     from vlm2vec_rag.items import Text as Text
+    from vlm2vec_rag.library import IndexReport as IndexReport
+    from vlm2vec_rag.library import Library as Library
+    from vlm2vec_rag.library import open as open  # noqa: A004  as in PIL.Image.open
     from vlm2vec_rag.media import MediaReader as MediaReader
     from vlm2vec_rag.media import MediaSettings as MediaSettings
     from vlm2vec_rag.retrieval import Retriever as Retriever
-    from vlm2vec_rag.retrieval import search as search
     from vlm2vec_rag.thumbnails import Thumbnails as Thumbnails
 
 _HOMES = {
@@ -36,7 +36,8 @@ _HOMES = {
     "Filter": "collection",
     "Hit": "items",
     "Image": "items",
-    "IndexReport": "indexing",
+    "IndexReport": "library",
+    "Library": "library",
     "MediaReader": "media",
     "MediaSettings": "media",
     "Page": "items",
@@ -45,11 +46,10 @@ _HOMES = {
     "Text": "items",
     "Thumbnails": "thumbnails",
     "VlmRagError": "errors",
-    "index": "indexing",
     "load_encoder": "encoder",
     "models": "encoder.models",
+    "open": "library",
     "open_collection": "collection",
-    "search": "retrieval",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a test looks each of them up
 __version__ = "0.1.0"

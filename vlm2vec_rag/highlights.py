@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
-from vlm2vec_rag.moments import Span, search_moments, temporal_iou
+from vlm2vec_rag.items import Hit
+from vlm2vec_rag.moments import Span, temporal_iou
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.encoder import Encoder
     from vlm2vec_rag.media import MediaReader
 
 SAME = 0.5  # temporal IoU above which two questions mean the same moment
@@ -29,54 +29,32 @@ class Highlight:
     score: float
 
 
-def find_highlights(
-    video: str | os.PathLike[str],
-    questions: Sequence[str],
-    encoder: Encoder | None,
-    reader: MediaReader,
-    *,
-    each: int = 1,
-    longest_s: float = 15.0,
-) -> list[Highlight]:
-    """The best moments for each question, in order of time; one that answers several has all their titles.
-
-    Args:
-        video: A video file. It is encoded once, whatever the number of questions.
-        questions: What to look for.
-        encoder: None goes by the video's subtitles alone.
-        reader: Opens the video.
-        each: Moments for each question, at most.
-        longest_s: A longer moment is cut to so many seconds around its middle.
+def check_questions(questions: Sequence[str], *, each: int, longest_s: float) -> None:
+    """See that highlights can be looked for.
 
     Raises:
-        EmptyInput: There are no questions.
-        InvalidInput: The file is no video, or a number makes no sense.
-        MediaError: The video cannot be read.
+        EmptyInput: There are no questions, or an empty one.
+        InvalidInput: A number makes no sense.
     """
-    from vlm2vec_rag.collection import open_collection
-    from vlm2vec_rag.fingerprint import Fingerprint
-    from vlm2vec_rag.indexing import index
-    from vlm2vec_rag.retrieval import Retriever
-
-    if not questions or not all(question.strip() for question in questions):
-        raise EmptyInput("no question, or an empty one; say what the highlights should show")
+    if isinstance(questions, str) or not questions or not all(question.strip() for question in questions):
+        raise EmptyInput("no question, or an empty one; say in a list what the highlights should show")
     if each < 1 or not longest_s > 0:
         raise InvalidInput(f"each={each}, longest_s={longest_s}; expected at least 1, and more than 0 seconds")
-    if (kind := reader.probe(video).kind) != "video":
-        raise InvalidInput(f"{os.fspath(video)} is {kind}; highlights are cut from a video")
-    fingerprint = encoder.fingerprint if encoder else Fingerprint(model="words only")
-    found: list[Highlight] = []
-    with open_collection(":memory:", fingerprint=fingerprint) as collection:
-        report = index(video, collection, encoder, media=replace(reader.settings, password=None))
-        for failure in report.failures:
-            if not collection.count():
-                raise InvalidInput(failure.reason)
-        retriever = Retriever(collection, encoder)
-        for question in questions:
-            for hit in search_moments(question, retriever, limit=each, reader=reader):
-                start_s, end_s = _shortened(hit.start_s or 0.0, hit.end_s or 0.0, longest_s)
-                found.append(Highlight(title=question.strip(), start_s=start_s, end_s=end_s, score=hit.score))
-    return _together(found)
+
+
+def highlights_of(found: Mapping[str, Sequence[Hit]], *, longest_s: float) -> list[Highlight]:
+    """The moments found for each question, in order of time; one that answers several has all their titles.
+
+    Args:
+        found: Hits of kind clip by question.
+        longest_s: A longer moment is cut to so many seconds around its middle.
+    """
+    highlights = []
+    for question, hits in found.items():
+        for hit in hits:
+            start_s, end_s = _shortened(hit.start_s or 0.0, hit.end_s or 0.0, longest_s)
+            highlights.append(Highlight(title=question.strip(), start_s=start_s, end_s=end_s, score=hit.score))
+    return _together(highlights)
 
 
 def write_reel(

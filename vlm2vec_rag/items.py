@@ -147,10 +147,14 @@ class Hit:
     bm25_score: float | None = None  # BM25, where the word side found it
     thumbnail: str | None = None  # path of a small image, where one is kept
     metadata: Mapping[str, object] = field(default_factory=dict)
+    question: str = field(default="", compare=False, repr=False)  # the words that found it
 
-    def snippet(self, length: int = 160, question: str = "") -> str:
-        """The part of the text nearest to a question, or its beginning, on one line of at most `length` characters."""
-        return excerpt(self.text, question, length)
+    def snippet(self, length: int = 160, question: str | None = None) -> str:
+        """The part of the text nearest to the question, on one line of at most `length` characters.
+
+        Without a question (None takes the one that found the hit) it is the beginning of the text.
+        """
+        return excerpt(self.text, self.question if question is None else question, length)
 
 
 def place_of(source: str, fragment: str) -> str:

@@ -84,10 +84,10 @@ class Retriever:
         if mode != "bm25" and self.encoder is not None:
             vector = self.encoder.encode_queries([asked], target=_target(filter))[0]
         found = self.collection.search(vector, asked.text or None, mode=mode, limit=limit, filter=filter)
-        return [self.hit(each) for each in found]
+        return [self.hit(each, asked.text) for each in found]
 
-    def hit(self, found: Found) -> Hit:
-        """What a collection found, as a hit."""
+    def hit(self, found: Found, question: str = "") -> Hit:
+        """What a collection found for the words of a question, as a hit."""
         payload = found.payload
         return Hit(
             id=payload.document_id or found.id,
@@ -105,6 +105,7 @@ class Retriever:
             bm25_score=found.bm25_score,
             thumbnail=self.thumbnails.find(payload.content_hash) if self.thumbnails else None,
             metadata=payload.metadata,
+            question=question,
         )
 
 

@@ -30,16 +30,14 @@ from pathlib import Path
 
 import pypdfium2
 
-from vlm2vec_rag.collection import open_collection
+import vlm2vec_rag as vr
 from vlm2vec_rag.encoder import load_encoder
 from vlm2vec_rag.errors import VlmRagError
 from vlm2vec_rag.evaluation.collection_report import write_collection_report
 from vlm2vec_rag.evaluation.own_collection import METRICS, CollectionResult, evaluate_collection
 from vlm2vec_rag.evaluation.own_queries import OwnQuery, is_heading, read_queries, without_number, write_queries
 from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.indexing import index
 from vlm2vec_rag.media import MediaReader, MediaSettings
-from vlm2vec_rag.retrieval import Retriever
 
 SPLITS = ("test", "validation", "train")
 BEGINS, GOES_ON = 2.0, 1.0  # grades of the first page of a section, and of the others
@@ -167,12 +165,12 @@ def run(arguments: argparse.Namespace) -> None:
     name = f"{arguments.split}-{fingerprint.digest[:8]}"
     settings = MediaSettings(max_pixels=arguments.max_pixels)
     started = time.perf_counter()
-    with open_collection(arguments.folder / "collections", name, fingerprint=fingerprint) as collection:
-        report = index(files, collection, encoder, media=settings)
+    with vr.open(arguments.folder / "collections", encoder or "none", name=name, media=settings) as library:
+        report = library.index(files)
         for failure in report.failures:
             print(f"{failure.source}: {failure.reason}", file=sys.stderr)
-        print(f"{fingerprint}: {collection.count()} pages indexed in {time.perf_counter() - started:.0f} s")
-        result = evaluate_collection(Retriever(collection, encoder), read_queries(asked))
+        print(f"{fingerprint}: {library.collection.count()} pages indexed in {time.perf_counter() - started:.0f} s")
+        result = evaluate_collection(library.retriever, read_queries(asked))
     show(result)
     results = result.save(arguments.folder / "results" / f"{name}.json")
     with MediaReader(settings) as reader:

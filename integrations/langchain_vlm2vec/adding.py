@@ -16,7 +16,7 @@ from langchain_vlm2vec.embeddings import VLM2VecEmbeddings
 from langchain_vlm2vec.writing import Entry, EntryReader, batches, new_items, one_each, points_of
 from vlm2vec_rag.encoder import DEFAULT_MODEL
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.provenance import record_model
+from vlm2vec_rag.library.model import ModelName
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
@@ -137,18 +137,18 @@ class AddingStore(VectorStore):
         Raises:
             InvalidInput: The collection holds vectors, and the store has no embeddings to make more.
         """
-        from vlm2vec_rag.indexing import settle_media
+        from vlm2vec_rag.library.indexing import record_media, settle_media
 
         if self._embedding is None and self.collection.dim:
             raise InvalidInput(
                 f"the collection {self.collection.name!r} holds vectors of {self.collection.fingerprint}, and the "
                 "store has no embeddings; open it with those it was built with to add to it"
             )
-        if not isinstance(self._embedding, VLM2VecEmbeddings):
-            return settle_media(self.collection, None, None)
-        if self._embedding.encoder is None:
-            record_model(self.collection, self._embedding.model or DEFAULT_MODEL, self._embedding.adapter)
-        return settle_media(self.collection, self._embedding.load(), None)
+        if isinstance(self._embedding, VLM2VecEmbeddings) and self._embedding.encoder is None:
+            ModelName.of(self._embedding.model or DEFAULT_MODEL, self._embedding.adapter).record(self.collection)
+        settings = settle_media(self.collection)
+        record_media(self.collection, settings)
+        return settings
 
     def _media(self) -> MediaReader:
         from vlm2vec_rag.media import MediaLimits, MediaReader

@@ -16,8 +16,8 @@ from vlm2vec_rag.encoder import Encoder
 from vlm2vec_rag.encoder.names import FRAMES
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query
+from vlm2vec_rag.library.model import require_name
 from vlm2vec_rag.pixels import MAX_PIXELS
-from vlm2vec_rag.provenance import recorded_model
 from vlm2vec_rag.words import question
 
 if TYPE_CHECKING:
@@ -66,9 +66,13 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
         Raises:
             InvalidInput: The collection holds words only, or does not say where its model is.
         """
-        model, adapter = recorded_model(collection)
-        made_with = collection.fingerprint
-        named = {"model": model, "adapter": adapter, "max_pixels": made_with.max_pixels, "frames": made_with.frames}
+        name, made_with = require_name(collection), collection.fingerprint
+        named = {
+            "model": name.model,
+            "adapter": name.adapter,
+            "max_pixels": made_with.max_pixels,
+            "frames": made_with.frames,
+        }
         return cls(**{**named, **settings})
 
     def load(self) -> Encoder:

@@ -16,8 +16,8 @@ from langchain_vlm2vec.loader import path_of
 from vlm2vec_rag.collection import Payload, Point
 from vlm2vec_rag.documents import document_id_of, is_of_file, point_id_of, read_item, text_payload
 from vlm2vec_rag.errors import InvalidInput, UnsupportedMedia
-from vlm2vec_rag.indexing import file_version
 from vlm2vec_rag.items import Item, Text
+from vlm2vec_rag.library.indexing import file_version
 
 if TYPE_CHECKING:
     from vlm2vec_rag.media import MediaReader
@@ -112,7 +112,7 @@ def points_of(batch: Sequence[Entry], vectors: Mapping[str, Any]) -> list[Point]
     return [
         Point(
             id=point_id_of(each.document_id),
-            payload=replace(each.payload, indexed_at=now),
+            payload=replace(each.payload, indexed_at=now, encoded=each.payload.content_hash in vectors),
             vector=vectors.get(each.payload.content_hash),
         )
         for each in batch

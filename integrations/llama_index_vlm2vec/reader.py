@@ -110,7 +110,7 @@ class VLM2VecReader(BasePydanticReader):
 
 
 def _documents(path: Path, reader: Any, extra_info: Mapping[str, Any]) -> Iterator[MediaDocument]:
-    from vlm2vec_rag.indexing import file_version
+    from vlm2vec_rag.library.indexing import file_version
 
     expected = reader.probe(path).items
     file_hash, modified_at = file_version(path)

@@ -22,6 +22,7 @@ from vlm2vec_rag.diversity import maximal_marginal_relevance
 from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
+from vlm2vec_rag.library.model import ModelName
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -88,7 +89,10 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
             FingerprintMismatch: It was built with another model; both are named.
         """
         if embed_model is not None:
-            return cls(open_collection(location, name, fingerprint=embed_model.fingerprint, create=create, **place))
+            collection = open_collection(location, name, fingerprint=embed_model.fingerprint, create=create, **place)
+            if (named := embed_model.encoder.loaded_from) is not None:
+                ModelName.of(*named).record(collection)
+            return cls(collection)
         try:
             return cls(open_collection(location, name, create=False, **place))
         except CollectionNotFound:

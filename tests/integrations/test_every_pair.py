@@ -1,4 +1,4 @@
-"""One collection: what LangChain, LlamaIndex, the command line or the web app indexes, each of the others finds.
+"""One collection: what LangChain, LlamaIndex, the command line or the library itself indexes, each of the others finds.
 
 The same ids, in the same order, with the same scores and the same metadata: every pair of a writer and a reader.
 """
@@ -26,11 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from handmade_media import write_media
 
+import vlm2vec_rag as vr
 from vlm2vec_rag.cli import main
-from vlm2vec_rag.collection import open_collection
-from vlm2vec_rag.encoder.shared import shared_encoder
-from vlm2vec_rag.thumbnails import Thumbnails
-from vlm2vec_rag.web.library import Library
 
 Answer = dict[str, Any]
 Reader = Callable[..., list[Answer]]
@@ -77,16 +74,12 @@ def written_by_the_command_line(folder: Path, files: Path, base: Path, model: di
     command_line("index", files, "-c", folder, "--model", base, *options)
 
 
-def written_by_the_web_app(folder: Path, files: Path, base: Path, model: dict[str, Any]) -> None:
-    encoder = shared_encoder(model=str(base), **model)
-    with open_collection(folder, fingerprint=encoder.fingerprint) as collection:
-        library = Library(collection, encoder, Thumbnails(folder / "thumbnails"), folder / "uploads")
-        for steps in library.index(sorted(files.iterdir())):
-            assert not any(step.is_error for step in steps)
-        library.close()
+def written_by_the_library(folder: Path, files: Path, base: Path, model: dict[str, Any]) -> None:
+    with vr.open(folder, base, **model) as library:
+        assert not library.index(files).failures
 
 
-WRITERS = [written_by_langchain, written_by_llama_index, written_by_the_command_line, written_by_the_web_app]
+WRITERS = [written_by_langchain, written_by_llama_index, written_by_the_command_line, written_by_the_library]
 
 
 @pytest.fixture(scope="module", params=WRITERS, ids=lambda writer: writer.__name__)
@@ -139,19 +132,15 @@ def read_by_llama_index_awaited(folder: Path, base: Path, model: dict[str, Any],
 def read_by_the_command_line(
     folder: Path, base: Path, model: dict[str, Any], question: str, capsys: pytest.CaptureFixture[str]
 ) -> list[Answer]:
-    options = [each for name, value in model.items() for each in (f"--{name}", value)]
     capsys.readouterr()
-    command_line("search", question, "-c", folder, "--limit", 4, "--json", "--model", base, *options)
+    command_line("search", question, "-c", folder, "--limit", 4, "--json", "--dtype", "float32")
     hits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [told(hit["id"], hit["score"], hit, hit["text"]) for hit in hits]
 
 
-def read_by_the_web_app(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
-    encoder = shared_encoder(model=str(base), **model)
-    with open_collection(folder, fingerprint=encoder.fingerprint, create=False) as collection:
-        library = Library(collection, encoder, Thumbnails(folder / "thumbnails"), folder / "uploads")
-        hits = library.search(question, mode="hybrid", limit=4, filter=None)
-        library.close()
+def read_by_the_library(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
+    with vr.open(folder, create=False, dtype="float32") as library:  # with the model that is written there
+        hits = library.search(question, limit=4)
     return [told(hit.id, hit.score, asdict(hit), hit.text) for hit in hits]
 
 
@@ -161,7 +150,7 @@ READERS = [
     read_by_llama_index,
     read_by_llama_index_awaited,
     read_by_the_command_line,
-    read_by_the_web_app,
+    read_by_the_library,
 ]
 
 
@@ -181,16 +170,10 @@ def expected(
     tmp_path_factory: pytest.TempPathFactory, files: Path, tiny_base: Path, model: dict[str, Any]
 ) -> Iterator[dict[str, list[Answer]]]:
     """What the library itself answers from a collection that it indexed itself."""
-    from vlm2vec_rag.indexing import index
-    from vlm2vec_rag.retrieval import search
-
-    encoder = shared_encoder(model=str(tiny_base), **model)
-    with open_collection(fingerprint=encoder.fingerprint) as collection:
-        assert index(files, collection, encoder).items == 6
+    with vr.open(":memory:", tiny_base, **model) as library:
+        assert library.index(files).items == 6
         yield {
-            question: [
-                told(hit.id, hit.score, asdict(hit), hit.text) for hit in search(question, collection, encoder, limit=4)
-            ]
+            question: [told(hit.id, hit.score, asdict(hit), hit.text) for hit in library.search(question, limit=4)]
             for question in QUESTIONS
         }
 
@@ -220,9 +203,6 @@ def test_a_text_with_an_id_of_its_own_keeps_it_everywhere(
         assert answer["score"] == pytest.approx(2 / 61)  # first by its vector and by its words
     with LlamaIndexRetriever(str(folder), VLM2VecEmbedding(tiny_base, **model)) as retriever:
         assert retriever.retrieve("apple")[0].metadata == {"author": "Ada", "page": 0}
-    encoder = shared_encoder(model=str(tiny_base), **model)
-    with open_collection(folder, fingerprint=encoder.fingerprint) as collection:
-        library = Library(collection, encoder, Thumbnails(folder / "thumbnails"), folder / "uploads")
+    with vr.open(folder, create=False, dtype="float32") as library:
         hit = library.hit("apple")
         assert hit is not None and hit.text == "an apple a day"
-        library.close()

@@ -10,7 +10,7 @@ import typer
 
 import vlm2vec_rag
 from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, search, serve
-from vlm2vec_rag.cli.console import complain
+from vlm2vec_rag.cli.console import Notes, complain
 from vlm2vec_rag.errors import VlmRagError
 
 app = typer.Typer(
@@ -48,6 +48,11 @@ def _common(
     ] = False,
 ) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
+    told = logging.getLogger("vlm2vec_rag.library")
+    told.setLevel(logging.INFO)
+    told.propagate = verbose
+    if not verbose and not told.handlers:
+        told.addHandler(Notes())
     if not verbose:
         # their warnings speak to developers of models
         for name in ("transformers", "huggingface_hub", "httpx"):

@@ -10,21 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import complain, err, note, out, printable, short
-from vlm2vec_rag.cli.options import ModelChoice, Place
-from vlm2vec_rag.cli.search import (
-    ClipOption,
-    ImageOption,
-    KindOption,
-    ModeOption,
-    PagesOption,
-    SourceOption,
-    TimeOption,
-    build_filter,
-    build_query,
-    open_retriever,
-)
+from vlm2vec_rag.cli.options import FilterOptions, LibraryOptions, QuestionOptions, with_options
 from vlm2vec_rag.errors import EmptyInput, VlmRagError
 
 if TYPE_CHECKING:
@@ -44,50 +31,36 @@ ChatOption = Annotated[
 ]
 
 
+@with_options
 def ask_command(
+    which: LibraryOptions,
+    asked: QuestionOptions,
+    filters: FilterOptions,
     question: Annotated[str, typer.Argument(help="The question, in words; none begins a conversation.")] = "",
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
     chat: ChatOption = "none",
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Go on with follow-up questions.")] = False,
-    image: ImageOption = None,
-    clip: ClipOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits that become evidence.")] = 6,
     images: Annotated[int, typer.Option("--images", min=0, help="Images shown to the chat model at most.")] = 6,
     timeout: Annotated[float, typer.Option("--timeout", help="Longest silence of a chat model, in seconds.")] = 120.0,
-    mode: ModeOption = "hybrid",
-    kind: KindOption = None,
-    source: SourceOption = None,
-    pages: PagesOption = None,
-    time: TimeOption = None,
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer, for programs.")] = False,
 ) -> None:
     """Ask a collection: an answer with citations, from a chat model or made of quotations."""
-    from vlm2vec_rag.chat import Chat, ChatSettings, open_chat_model
+    from vlm2vec_rag.chat import ChatSettings
 
-    talks = interactive or not (question.strip() or image or clip)
+    talks = interactive or not (question.strip() or asked.image or asked.clip)
     if as_json and not question.strip():
         raise EmptyInput("--json answers a question that is given; there is none")
-    place = Place(folder=folder, qdrant=qdrant, name=name)
-    choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype)
-    wanted = build_filter(kind, source, pages, time)
+    wanted = filters.filter()
     # a model on this machine is slow at times, and never out of reach
     settings = ChatSettings(
         limit=limit, max_images=images, timeout_s=None if chat.split(":")[0] == "local" else timeout
     )
-    with place.open() as collection:
-        retriever = open_retriever(collection, choice, place, mode=mode)
-        with Chat(retriever, open_chat_model(chat, encoder=retriever.encoder), settings=settings) as session:
-            if question.strip() or image or clip:
-                query = build_query(question, image, clip, retriever)
-                _one(session, query, wanted, mode, as_json=as_json, goes_on=talks)
-            if talks:
-                _conversation(session, wanted, mode, as_json=as_json)
+    with which.open() as library, library.chat(chat, mode=asked.mode, settings=settings) as session:  # type: ignore[arg-type]  # checked there
+        if question.strip() or asked.image or asked.clip:
+            query = library.query(question, image=asked.image, clip=asked.clip, anyway=asked.anyway)
+            _one(session, query, wanted, asked.mode, as_json=as_json, goes_on=talks)
+        if talks:
+            _conversation(session, wanted, asked.mode, as_json=as_json)
 
 
 def _conversation(session: Chat, wanted: Filter | None, mode: str, *, as_json: bool) -> None:

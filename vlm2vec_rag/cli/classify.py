@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import complain, note, short
-from vlm2vec_rag.cli.options import ModelChoice
+from vlm2vec_rag.cli.options import ModelOptions, with_options
 from vlm2vec_rag.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from vlm2vec_rag.classify import Failed, Labelled
 
 COLUMNS = ("place", "kind", "label", "confidence", "second_label", "second_confidence", "cosine")
 
 
+@with_options
 def classify_command(
+    chosen: ModelOptions,
     paths: Annotated[list[Path], typer.Argument(help="Files and folders: images, videos, PDFs.", show_default=False)],
     labels: Annotated[
         str, typer.Option("--labels", "-l", help="Labels, separated by commas, or a text file with one a line.")
@@ -28,29 +33,32 @@ def classify_command(
     temperature: Annotated[float, typer.Option("--temperature", help="Of the confidence; the model's own is 0.02.")] = (
         0.02
     ),
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Use a model that sees no photographs; what it says means little.")
+    ] = False,
 ) -> None:
     """Label images, pages and clips with words of your own. A video gives a row for each of its clips."""
-    from vlm2vec_rag.classify import Failed, check_labels, classify
-    from vlm2vec_rag.media import MediaReader, MediaSettings, find_media
+    from vlm2vec_rag.classify import check_labels
 
-    chosen = check_labels(read_labels(labels))
-    encoder = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype).load()
-    if encoder is None:
-        raise InvalidInput("labels are found by looking, which needs a model; --model takes a hub id or a folder")
-    files = list(find_media(paths))
-    if not files:
-        raise InvalidInput(f"there is nothing to label in {', '.join(map(str, paths))}")
+    names = check_labels(read_labels(labels))
+    with chosen.open_in_memory() as library:
+        rows = library.classify(paths, names, temperature=temperature, anyway=anyway)
+        failures = _write(rows, names, out, all_labels=all_labels)
+    if out:
+        note(f"labels in {short(str(out))}")
+    raise typer.Exit(1 if failures else 0)
+
+
+def _write(rows: Iterable[Labelled | Failed], names: Sequence[str], out: Path | None, *, all_labels: bool) -> int:
+    """Rows as CSV; how many files failed, each of them said."""
+    from vlm2vec_rag.classify import Failed
+
     failures = 0
-    settings = MediaSettings(max_pixels=encoder.max_pixels, frames=encoder.frames)
     target = out.open("w", newline="", encoding="utf-8") if out else nullcontext(sys.stdout)
-    with target as stream, MediaReader(settings) as reader:
+    with target as stream:
         writer = csv.writer(stream)
-        writer.writerow((*COLUMNS, *chosen) if all_labels else COLUMNS)
-        for row in classify(files, chosen, encoder, reader, temperature=temperature):
+        writer.writerow((*COLUMNS, *names) if all_labels else COLUMNS)
+        for row in rows:
             if isinstance(row, Failed):
                 failures += 1
                 complain(row.reason)
@@ -59,9 +67,7 @@ def classify_command(
             values = [row.place, row.kind, row.label, f"{row.confidence:.4f}", second]
             values += [f"{row.probabilities[second]:.4f}", f"{row.cosines[row.label]:.4f}"]
             writer.writerow(values + [f"{each:.4f}" for each in row.probabilities.values()] * all_labels)
-    if out:
-        note(f"labels of {len(files) - failures} files in {short(str(out))}")
-    raise typer.Exit(1 if failures else 0)
+    return failures
 
 
 def read_labels(given: str) -> list[str]:

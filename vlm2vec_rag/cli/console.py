@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,8 +22,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vlm2vec_rag.indexing import IndexReport
-from vlm2vec_rag.items import Hit
+if TYPE_CHECKING:
+    from vlm2vec_rag.items import Hit
+    from vlm2vec_rag.library import IndexReport
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -30,6 +33,14 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def note(text: str) -> None:
     """One line beside the results."""
     err.print(f"[dim]{escape(text)}[/dim]")
+
+
+class Notes(logging.Handler):
+    """Shows what the library logs of its choices, such as which model it took, as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        note(record.getMessage())
 
 
 def complain(text: str) -> None:
@@ -66,9 +77,9 @@ def print_hits(hits: Iterable[Hit], question: str = "") -> None:
 
 def print_report(report: IndexReport, *, with_vectors: bool) -> None:
     """What an indexing run did, every failed file with its reason."""
-    kinds = " · ".join(_counted(count, kind) for kind, count in sorted((report.encoded + report.reused).items()))
+    kinds = " · ".join(counted(count, kind) for kind, count in sorted((report.encoded + report.reused).items()))
     parts = [
-        _counted(report.indexed, "file") + " indexed" + (f" ({kinds})" if kinds else ""),
+        counted(report.indexed, "file") + " indexed" + (f" ({kinds})" if kinds else ""),
         f"{report.unchanged} unchanged",
     ]
     if report.reused and with_vectors:
@@ -87,7 +98,7 @@ def print_report(report: IndexReport, *, with_vectors: bool) -> None:
 
 
 class IndexProgress:
-    """A bar over all items, with what came in by kind, the rate and the time left. An `indexing.Observer`."""
+    """A bar over all items, with what came in by kind, the rate and the time left. An `IndexCallback`."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -116,19 +127,19 @@ class IndexProgress:
         self._progress.stop()
 
     def planned(self, files: int, items: int) -> None:
-        """See `Observer.planned`."""
+        """See `IndexCallback.planned`."""
         self._files = files
         self._task = self._progress.add_task("indexing", total=items, rate="", files=f"0/{files} files")
 
     def file_done(self, source: str, error: str | None) -> None:
-        """See `Observer.file_done`."""
+        """See `IndexCallback.file_done`."""
         self._files_done += self._task is not None
         if error is not None:
             self._progress.console.print(f"[red]{escape(Path(source).name)}[/red]: {escape(error)}")
         self._show(0)
 
     def items_done(self, kinds: Mapping[str, int]) -> None:
-        """See `Observer.items_done`."""
+        """See `IndexCallback.items_done`."""
         for kind, count in kinds.items():
             self._kinds[kind] = self._kinds.get(kind, 0) + count
         self._show(sum(kinds.values()))
@@ -137,11 +148,12 @@ class IndexProgress:
         if self._task is None:
             return
         task = self._progress.tasks[self._task]
-        kinds = " · ".join(_counted(count, kind) for kind, count in sorted(self._kinds.items()))
+        kinds = " · ".join(counted(count, kind) for kind, count in sorted(self._kinds.items()))
         rate = f"{task.speed:.1f}/s" if task.speed else ""
         files = f"{self._files_done}/{self._files} files  {kinds}"
         self._progress.update(self._task, advance=advance, rate=rate, files=files)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -19,8 +19,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import err, note, out
+from vlm2vec_rag.cli.options import DEFAULT_FOLDER, ModelOptions, PlaceOptions, ServerOptions, with_options
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.download import Part, fetch, gigabytes, plan
 from vlm2vec_rag.evaluation.hub_layout import DataFolder
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from vlm2vec_rag.encoder import Encoder
     from vlm2vec_rag.evaluation.own_collection import CollectionResult
     from vlm2vec_rag.evaluation.tasks import Task
+    from vlm2vec_rag.library import Library
+    from vlm2vec_rag.media import MediaReader
 
 OUT = Path("evaluation")
 MMEB, OWN = "MMEB-V2", "One's own collection"
 
 
+@with_options
 def eval_command(
     *,
     tasks: Annotated[
@@ -75,13 +78,9 @@ def eval_command(
     make_queries: Annotated[
         bool, typer.Option("--make-queries", help="Write a first set to --queries, to edit.", rich_help_panel=OWN)
     ] = False,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
+    which: ServerOptions,
     folder: Annotated[Path, typer.Option("--out", "-o", help="Where results go.")] = OUT,
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
+    chosen: ModelOptions,
     max_pixels: Annotated[int | None, typer.Option("--max-pixels", help="Budget of one image.")] = None,
 ) -> None:
     """Measure a model on MMEB-V2 and ViDoRe, or a search over a collection of one's own."""
@@ -90,9 +89,9 @@ def eval_command(
     if own and tasks:
         raise InvalidInput("both --tasks and a collection are given; measure one of them at a time")
     if own:
-        place = options.Place(folder=collection or options.DEFAULT_FOLDER, qdrant=qdrant, name=name)
-        choice = options.ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype)
-        _own(place, choice, queries, folder, make_queries=make_queries)
+        place = PlaceOptions(collection=collection or DEFAULT_FOLDER, qdrant=which.qdrant, name=which.name)
+        with place.open(**chosen.settings) as library:
+            _own(library, queries, folder, make_queries=make_queries)
         return
     if not tasks:
         raise InvalidInput(
@@ -100,19 +99,19 @@ def eval_command(
             "or --collection with --queries"
         )
     root = data or _cache() / "mmeb-v2"
-    chosen = choose_tasks(tasks)
+    selected = choose_tasks(tasks)
     if download:
-        _download(chosen, root, is_confirmed=yes)
+        _download(selected, root, is_confirmed=yes)
         return
     for module in ("datasets", "matplotlib"):  # once, and not again for each of 78 tasks
         require(module, "eval")
     settings = RunSettings(folder=DataFolder(root, offline=offline), out=folder, limit=first, as_public=public_scorer)
     workers = Workers.from_environment()
-    encoder = _encoder(model, adapter, workers.device(device), dtype, max_pixels)
-    results = _run(chosen, encoder, settings, workers)
+    encoder = _encoder(chosen, workers.device(chosen.device), max_pixels)
+    results = _run(selected, encoder, settings, workers)
     workers.close()
     if workers.is_first:
-        _write(encoder, settings, results, _title(encoder, adapter))
+        _write(encoder, settings, results, _title(encoder, chosen.adapter))
         raise typer.Exit(0 if all(result.score is not None for result in results) else 1)
 
 
@@ -155,41 +154,33 @@ def _write(encoder: Encoder, settings: RunSettings, results: Sequence[TaskResult
         note(f"{len(every) - len(results)} tasks are from earlier runs with the same settings")
 
 
-def _own(
-    place: options.Place, choice: options.ModelChoice, queries: Path | None, folder: Path, *, make_queries: bool
-) -> None:
+def _own(library: Library, queries: Path | None, folder: Path, *, make_queries: bool) -> None:
     from vlm2vec_rag.evaluation import own_queries
 
     path = queries or folder / "queries.jsonl"
     if make_queries and path.exists():
         raise InvalidInput(f"{path} is there already and may hold your work; give another --queries, or delete it")
-    with place.open() as opened:
-        if make_queries:
-            made = own_queries.make_queries(opened)
-            own_queries.write_queries(path, made)
-            note(f"wrote {len(made)} questions to {path}; they are the collection's own headings, so words find them")
-            note("easily: edit them into what people would ask before comparing ways of searching")
-            return
-        asked = own_queries.read_queries(path)
-        encoder = choice.recorded_in(opened).load() if opened.dim else None
-        from vlm2vec_rag.evaluation.own_collection import evaluate_collection
-        from vlm2vec_rag.retrieval import Retriever
+    if make_queries:
+        made = own_queries.make_queries(library.collection)
+        own_queries.write_queries(path, made)
+        note(f"wrote {len(made)} questions to {path}; they are the collection's own headings, so words find them")
+        note("easily: edit them into what people would ask before comparing ways of searching")
+        return
+    asked = own_queries.read_queries(path)
+    from vlm2vec_rag.evaluation.own_collection import evaluate_collection
 
-        with _bar("questions", total=len(asked)) as (progress, bar):
-            result = evaluate_collection(
-                Retriever(opened, encoder), asked, progress=lambda n_done: progress.update(bar, advance=n_done)
-            )
-        _own_report(result, folder, opened.settings.get("media"))
+    with _bar("questions", total=len(asked)) as (progress, bar):
+        result = evaluate_collection(
+            library.retriever, asked, progress=lambda n_done: progress.update(bar, advance=n_done)
+        )
+    _own_report(result, folder, library.reader)
 
 
-def _own_report(result: CollectionResult, folder: Path, media: object) -> None:
+def _own_report(result: CollectionResult, folder: Path, reader: MediaReader) -> None:
     from vlm2vec_rag.evaluation.collection_report import write_collection_report
     from vlm2vec_rag.evaluation.own_collection import METRICS
-    from vlm2vec_rag.media import MediaReader, MediaSettings
 
-    settings = MediaSettings.from_signature(media) if isinstance(media, dict) else MediaSettings()
-    with MediaReader(settings) as reader:
-        report = write_collection_report(folder / "collection.html", result, reader)
+    report = write_collection_report(folder / "collection.html", result, reader)
     results = result.save(folder / "collection.json")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
@@ -223,14 +214,13 @@ def _fetching(part: Part) -> str:
     return f"{part.repo}: {len(part.files)} files, {gigabytes(part.n_bytes)}"
 
 
-def _encoder(
-    model: str | None, adapter: str | None, device: str | None, dtype: str | None, max_pixels: int | None
-) -> Encoder:
+def _encoder(chosen: ModelOptions, device: str | None, max_pixels: int | None) -> Encoder:
     from vlm2vec_rag.encoder import load_encoder
+    from vlm2vec_rag.library import WORDS_ONLY
 
-    if model == options.WORDS_ONLY:
+    if chosen.model == WORDS_ONLY:
         raise InvalidInput("the benchmark measures a model; leave --model out for VLM2Vec-V2.0, or name one")
-    return load_encoder(model, adapter, device, dtype, max_pixels=max_pixels)
+    return load_encoder(chosen.model, chosen.adapter, device, chosen.dtype, max_pixels=max_pixels)
 
 
 def _title(encoder: Encoder, adapter: str | None) -> str:

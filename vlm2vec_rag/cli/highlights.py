@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import note, out, short
-from vlm2vec_rag.cli.options import ModelChoice
+from vlm2vec_rag.cli.options import ModelOptions, with_options
 from vlm2vec_rag.items import seconds
 
 
+@with_options
 def highlights_command(
+    chosen: ModelOptions,
     video: Annotated[Path, typer.Argument(help="The video.", show_default=False)],
     questions: Annotated[list[str], typer.Argument(help="What to look for; one or more.", show_default=False)],
     target: Annotated[
@@ -24,19 +25,15 @@ def highlights_command(
     longest: Annotated[float, typer.Option("--longest", help="Seconds of one moment at most.")] = 15.0,
     font: Annotated[Path | None, typer.Option("--font", help="A TrueType font, for titles beyond Latin.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which moments.")] = False,
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Use a model that sees no video all the same; what it finds means little.")
+    ] = False,
 ) -> None:
     """Cut the best moments of a video to one MP4 with titles. Without a model, subtitles decide."""
-    from vlm2vec_rag.highlights import find_highlights, write_reel
-    from vlm2vec_rag.media import MediaReader, MediaSettings
+    from vlm2vec_rag.highlights import write_reel
 
-    encoder = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype).load()
-    settings = MediaSettings(max_pixels=encoder.max_pixels, frames=encoder.frames) if encoder else MediaSettings()
-    with MediaReader(settings) as reader:
-        found = find_highlights(video, questions, encoder, reader, each=each, longest_s=longest)
+    with chosen.open_in_memory() as library:
+        found = library.highlights(video, questions, each=each, longest_s=longest, anyway=anyway)
         for highlight in found:
             place = f"{short(str(video))}#t={seconds(highlight.start_s)},{seconds(highlight.end_s)}"
             out.print(f"[cyan]{highlight.score:.3f}[/cyan]  {escape(place)}  {escape(highlight.title)}")
@@ -47,6 +44,6 @@ def highlights_command(
             raise typer.Exit(1)
         if not dry_run:
             target = target or video.with_name(f"{video.stem}-highlights.mp4")
-            has_sound = write_reel(video, found, target, reader, font=str(font) if font else None)
+            has_sound = write_reel(video, found, target, library.reader, font=str(font) if font else None)
             silent = "" if has_sound else ", without sound, like the video"
             note(f"{short(str(target))} shows {len(found)} {'moment' if len(found) == 1 else 'moments'}{silent}")

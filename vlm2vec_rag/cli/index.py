@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import IndexProgress, complain, note, print_report
-from vlm2vec_rag.cli.options import ModelChoice, Place
-from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound
+from vlm2vec_rag.cli.options import BuildOptions, with_options
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.collection import Collection
-    from vlm2vec_rag.encoder import Encoder
-    from vlm2vec_rag.indexing import IndexReport
+    from vlm2vec_rag.library import IndexReport
     from vlm2vec_rag.media import MediaSettings
-    from vlm2vec_rag.thumbnails import Thumbnails
 
 
+@with_options
 def index_command(
     paths: Annotated[
         list[Path], typer.Argument(help="Files and folders: PDFs, images, videos, text.", show_default=False)
     ],
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
-    max_pixels: options.MaxPixelsOption = None,
-    frames: options.FramesOption = None,
+    build: BuildOptions,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what came from files that are no longer there.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Prune even most of the collection.")] = False,
+    language: Annotated[
+        str | None,
+        typer.Option("--language", help="Of the words, such as german; a collection keeps to its first one."),
+    ] = None,
     pdf_engine: Annotated[
         str | None, typer.Option("--pdf-engine", help="pymupdf or pypdfium2; the collection keeps to its first one.")
     ] = None,
@@ -48,117 +41,36 @@ def index_command(
     ] = False,
 ) -> None:
     """Index files and folders. Unchanged files are skipped; run it again after a failure or a kill to go on."""
-    place = Place(folder=folder, qdrant=qdrant, name=name)
-    choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype, max_pixels=max_pixels, frames=frames)
-    collection, encoder = open_for_indexing(place, choice)
-    with collection:
-        report = run(
-            paths, collection, encoder, place.thumbnails, media_settings(pdf_engine, video_reader, ocr=ocr), prune=prune
-        )
+    media = media_settings(pdf_engine, video_reader, ocr=ocr)
+    with build.open(create=True, media=media, language=language) as library:
+        report = run(library.index, paths, prune="all" if prune and yes else prune)
+        print_report(report, with_vectors=library.collection.dim > 0)
     raise typer.Exit(1 if report.failures else 0)
 
 
-def reindex_command(
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    name: options.NameOption = "default",
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
-    max_pixels: options.MaxPixelsOption = None,
-    frames: options.FramesOption = None,
-) -> None:
+@with_options
+def reindex_command(build: BuildOptions) -> None:
     """Embed a collection's files anew with another model or adapter. The old one serves until the new one is whole."""
-    place = Place(folder=folder, name=name)
-    with place.open() as old:
-        sources = [Path(source) for source in old.sources()]
-        asked = ModelChoice(
-            model=model, adapter=adapter, device=device, dtype=dtype, max_pixels=max_pixels, frames=frames
-        )
-        choice = asked.recorded_in(old)
-    missing = [source for source in sources if not source.is_file()]
-    if missing:
-        raise CollectionError(
-            f"{len(missing)} of {len(sources)} indexed files are no longer there, {missing[0]} among them; "
-            "remove them from the collection first (vlm2vec-rag remove), or bring them back"
-        )
-    if not sources:
-        raise CollectionError(f"the collection at {folder} holds no files; there is nothing to embed anew")
-    encoder = choice.load()
-    # beside the old one, so that the swap is a rename on the same disk
-    beside = Place(folder=folder.with_name(folder.name + ".new"), name=name)
-    fingerprint = encoder.fingerprint if encoder else options.words_only()
-    with beside.open(fingerprint, create=True) as new:
-        choice.record(new, encoder)
-        report = run(sources, new, encoder, place.thumbnails, None, prune=False)
+    settings: dict[str, Any] = {
+        name: value for name, value in (("max_pixels", build.max_pixels), ("frames", build.frames)) if value is not None
+    }
+    # opened with what is recorded: the model asked for is that of the new one
+    with build.open(model=None, adapter=None, max_pixels=None, frames=None) as library:
+        report = run(library.reindex, build.model, build.adapter, **settings)
+        print_report(report, with_vectors=library.collection.dim > 0)
     if report.failures:
-        note(f"the old collection stays, the new one waits at {beside.folder}; the same command goes on from there")
+        note("the old collection stays as it was; the same command goes on from here")
         raise typer.Exit(1)
-    swap(folder / name, beside.folder / name)
-    shutil.rmtree(beside.folder)
 
 
-def swap(old: Path, new: Path) -> None:
-    """Put a collection in the place of another; whatever else is in the old one's folder stays.
-
-    Raises:
-        CollectionLocked: Another process has the old one open.
-    """
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(old.parent / ".lock", timeout=0):
-            old.rename(new.with_name(new.name + ".old"))
-            new.rename(old)
-    except Timeout:
-        raise CollectionLocked(
-            f"another process has {old.parent} open; close it and run the same command again: "
-            f"the new collection waits, whole, at {new.parent}"
-        ) from None
-
-
-def open_for_indexing(place: Place, choice: ModelChoice) -> tuple[Collection, Encoder | None]:
-    """The collection, made if need be, with the encoder asked for, or recorded in it, or chosen for a new one."""
-    if choice.model is None and choice.adapter is None:
-        try:
-            with place.open() as there:
-                choice = choice.recorded_in(there)
-        except CollectionNotFound:
-            pass
-    encoder = choice.load()
-    collection = place.open(encoder.fingerprint if encoder else options.words_only(), create=True)
-    choice.record(collection, encoder)
-    return collection, encoder
-
-
-def run(
-    paths: list[Path],
-    collection: Collection,
-    encoder: Encoder | None,
-    thumbnails: Thumbnails,
-    media: MediaSettings | None,
-    *,
-    prune: bool,
-) -> IndexReport:
-    """Index with a progress bar, and print what was done."""
-    from vlm2vec_rag.indexing import index
-
+def run(indexing: Callable[..., IndexReport], *arguments: Any, **settings: Any) -> IndexReport:
+    """Index with a progress bar; an interrupt says that nothing is lost."""
     try:
         with IndexProgress() as progress:
-            report = index(
-                paths,
-                collection,
-                encoder,
-                media=media,
-                thumbnails=thumbnails,
-                prune=prune,
-                observer=progress,
-            )
+            return indexing(*arguments, callback=progress, **settings)
     except KeyboardInterrupt:
         complain("interrupted; what was written is kept, and the same command goes on from there")
         raise typer.Exit(130) from None
-    print_report(report, with_vectors=encoder is not None)
-    return report
 
 
 def media_settings(pdf_engine: str | None, video_reader: str | None, *, ocr: bool) -> MediaSettings | None:

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from vlm2vec_rag.cli import options
-from vlm2vec_rag.cli.console import note, out, short
-from vlm2vec_rag.cli.options import Place
-from vlm2vec_rag.collection.filters import Filter
-from vlm2vec_rag.collection.filters import matching as matching_patterns
-from vlm2vec_rag.errors import CollectionError
+from vlm2vec_rag.cli.console import counted, note, out, short
+from vlm2vec_rag.cli.options import PlaceOptions, with_options
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
+@with_options
 def list_command(
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
+    which: PlaceOptions,
     as_json: JsonOption = False,
 ) -> None:
     """List the indexed files."""
-    with Place(folder=folder, qdrant=qdrant, name=name).open() as collection:
-        sources = collection.sources()
+    with which.open() as library:
+        sources = library.sources()
     if as_json:
         for source in sources.values():
             typer.echo(json.dumps(dataclasses.asdict(source), ensure_ascii=False, default=str))
@@ -44,38 +38,28 @@ def list_command(
     out.print(table)
 
 
+@with_options
 def remove_command(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders/ or patterns such as '*.pdf'.", show_default=False)
     ],
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
+    which: PlaceOptions,
 ) -> None:
     """Remove files from a collection. The files themselves are not touched."""
-    with Place(folder=folder, qdrant=qdrant, name=name).open() as collection:
-        known = list(collection.sources())
-        wanted: list[str] = []
-        for each in sources:
-            found = _named(each, known)
-            if not found:
-                raise CollectionError(f"{each!r} is not in the collection; see what is with: vlm2vec-rag list")
-            wanted += found
-        collection.delete(Filter(sources=sorted(set(wanted))))
-        collection.flush()
-    note(f"{len(set(wanted))} files removed from the collection")
+    with which.open() as library:
+        removed = library.remove(sources)
+    note(f"{counted(len(removed), 'file')} removed from the collection")
 
 
+@with_options
 def info_command(
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
+    which: PlaceOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a collection is: its model, its settings, its size."""
-    with Place(folder=folder, qdrant=qdrant, name=name).open() as collection:
-        info = collection.info()
-        files = len(collection.sources())
+    with which.open() as library:
+        info, model = library.info(), library.model
+        files = len(library.sources())
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(info) | {"files": files}, ensure_ascii=False, default=str))
         return
@@ -85,7 +69,7 @@ def info_command(
         "collection": f"{info.name} at {short(info.location)} ({info.engine})",
         "files": f"{files}",
         "items": f"{info.points} ({info.indexed_vectors} in the search index)",
-        "model": f"{info.fingerprint}" if info.dim else "none: words only",
+        "model": f"{model or info.fingerprint.model} ({info.fingerprint.digest})" if info.dim else "none: words only",
         "vectors": f"{info.dim} wide, at most {info.fingerprint.max_pixels} px an image, "
         f"{info.fingerprint.frames} frames a clip",
         "language of the words": info.language,
@@ -100,13 +84,3 @@ def info_command(
 
 def _flat(settings: object) -> list[tuple[str, object]]:
     return sorted(settings.items()) if isinstance(settings, dict) else []
-
-
-def _named(given: str, known: list[str]) -> list[str]:
-    """The sources that a user means: by full path, by path from here, by a folder, by a pattern or by file name."""
-    path = Path(given).resolve().as_posix()
-    return (
-        [source for source in known if source in (given, path)]
-        or [source for source in known if source.startswith(path.rstrip("/") + "/")]
-        or matching_patterns([given if given.startswith(("*", "/")) else f"*/{given}"], known)
-    )

@@ -1,150 +1,203 @@
-"""The options that several commands share, and how they open a collection and its encoder."""
+"""Options that several commands share, each written once as a field, and the decorator that gives them to a command.
+
+    @with_options
+    def search_command(question: ..., which: LibraryOptions, filters: FilterOptions) -> None:
+        with which.open() as library: ...
+
+gives `search` every option of both groups.
+"""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from vlm2vec_rag.cli.console import note
-from vlm2vec_rag.errors import CollectionNotFound
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.provenance import SETTING, record_model
-from vlm2vec_rag.thumbnails import Thumbnails
+from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.items import KINDS
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.collection import Collection
-    from vlm2vec_rag.encoder import Encoder
+    from vlm2vec_rag.collection.filters import Filter
+    from vlm2vec_rag.library import Library
 
 DEFAULT_FOLDER = Path(".vlm2vec")
-WORDS_ONLY = "none"
 
-FolderOption = Annotated[
-    Path, typer.Option("--collection", "-c", envvar="VLM2VEC_COLLECTION", help="Folder of the collection.")
-]
-QdrantOption = Annotated[
-    str | None,
-    typer.Option("--qdrant", envvar="QDRANT_URL", help="A Qdrant server or cluster instead, key in QDRANT_API_KEY."),
-]
-NameOption = Annotated[str, typer.Option("--name", help="Which collection at that place.")]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="Hub id or folder of the model, 'nano', or 'none' for words only."),
-]
-AdapterOption = Annotated[str | None, typer.Option("--adapter", help="A LoRA adapter to put on the model.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
-MaxPixelsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-pixels", help="Budget of a page, image or frame; 1003520 unless told, and kept by a collection."
-    ),
-]
-FramesOption = Annotated[
-    int | None, typer.Option("--frames", help="Frames of a clip; 8 unless told, and kept by a collection.")
-]
-DtypeOption = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a collection is, and where its thumbnails go."""
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Which collection, on a server."""
 
-    folder: Path = DEFAULT_FOLDER
-    qdrant: str | None = None
-    name: str = "default"
+    qdrant: Annotated[
+        str | None,
+        typer.Option(
+            "--qdrant", envvar="QDRANT_URL", help="A Qdrant server or cluster instead, key in QDRANT_API_KEY."
+        ),
+    ] = None
+    name: Annotated[str, typer.Option("--name", help="Which collection at that place.")] = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceOptions(ServerOptions):
+    """Where a collection is."""
+
+    collection: Annotated[
+        Path, typer.Option("--collection", "-c", envvar="VLM2VEC_COLLECTION", help="Folder of the collection.")
+    ] = DEFAULT_FOLDER
 
     @property
-    def location(self) -> str:
-        return self.qdrant or str(self.folder)
+    def place(self) -> str:
+        """As `vr.open` takes it."""
+        return self.qdrant or str(self.collection)
+
+    def open(self, *, create: bool = False, **settings: Any) -> Library:
+        """The library there; without `create` it must be there. What only lists or removes needs no model."""
+        from vlm2vec_rag.library import open_library
+
+        return open_library(self.place, name=self.name, create=create, **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model, and what it runs on."""
+
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Hub id or folder of the model, 'nano', or 'none' (words only).")
+    ] = None
+    adapter: Annotated[str | None, typer.Option("--adapter", help="A LoRA adapter to put on the model.")] = None
+    device: Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")] = (
+        None
+    )
+    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = None
 
     @property
-    def thumbnails(self) -> Thumbnails:
-        """Beside an embedded collection; for a server in the user's cache, by content, so that nothing clashes."""
-        if self.qdrant is None:
-            return Thumbnails(self.folder / "thumbnails")
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return Thumbnails(cache / "vlm2vec-rag" / "thumbnails")
+    def settings(self) -> dict[str, Any]:
+        """As arguments of `vr.open`."""
+        return {name: getattr(self, name) for name in ("model", "adapter", "device", "dtype")}
 
-    @property
-    def uploads(self) -> Path:
-        """Where the web app keeps what it is given: beside an embedded collection, else in the working folder."""
-        return self.folder / "uploads" if self.qdrant is None else Path("vlm2vec-uploads")
+    def open_in_memory(self) -> Library:
+        """A library that holds nothing, for what needs only the model and a reader."""
+        from vlm2vec_rag.library import open_library
 
-    def open(self, fingerprint: Fingerprint | None = None, *, create: bool = False) -> Collection:
-        """Open the collection; without `create` it must be there."""
-        from vlm2vec_rag.collection import open_collection
+        return open_library(":memory:", **self.settings)
 
-        if not create and self.qdrant is None and not self.folder.is_dir():
-            raise CollectionNotFound(
-                f"there is no collection at {self.folder}; make one with: vlm2vec-rag index PATH... -c {self.folder}"
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryOptions(PlaceOptions, ModelOptions):
+    """A collection and the model to open it with."""
+
+    def open(self, *, create: bool = False, **settings: Any) -> Library:
+        """The library there, with the model asked for or the one that built it."""
+        return super().open(create=create, **{**self.settings, **settings})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(LibraryOptions):
+    """The same with what a new collection is built with."""
+
+    max_pixels: Annotated[
+        int | None,
+        typer.Option("--max-pixels", help="Budget of a page, image or frame; a collection keeps to its first one."),
+    ] = None
+    frames: Annotated[
+        int | None, typer.Option("--frames", help="Frames of a clip; a collection keeps to its first number.")
+    ] = None
+
+    def open(self, *, create: bool = False, **settings: Any) -> Library:
+        """The library there, made if need be."""
+        budget = {"max_pixels": self.max_pixels, "frames": self.frames}
+        return super().open(create=create, **{**budget, **settings})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterOptions:
+    """Which items may be found."""
+
+    kind: Annotated[list[str] | None, typer.Option("--kind", help=f"Only these kinds: {', '.join(KINDS)}.")] = None
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Only this file, all below this folder/, or a pattern such as '*.pdf'."),
+    ] = None
+    pages: Annotated[str | None, typer.Option("--pages", help="Only these pages: 12 or 3-9 or 40-.")] = None
+    time: Annotated[
+        str | None, typer.Option("--time", help="Only clips in these seconds: 60-90, 300- or 1:00-1:30.")
+    ] = None
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only files written on this day or later: 2026-01-31.")
+    ] = None
+    until: Annotated[str | None, typer.Option("--until", help="Only files written on this day or earlier.")] = None
+
+    def filter(self) -> Filter | None:
+        """What the options let pass; None where none is given.
+
+        Raises:
+            InvalidInput: A value cannot be understood; the message names the option.
+        """
+        from vlm2vec_rag.library.asking import build_filter
+
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        try:
+            return build_filter(**{name: value for name, value in values.items() if value is not None})
+        except InvalidInput as error:
+            # the option, as it was typed, and not the argument
+            is_named = str(error).startswith(tuple(f"{name} " for name in values))
+            raise InvalidInput(f"--{error}" if is_named else str(error)) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions:
+    """What is asked with, besides words."""
+
+    image: Annotated[Path | None, typer.Option("--image", help="Ask with an image, alone or beside the words.")] = None
+    clip: Annotated[Path | None, typer.Option("--clip", help="Ask with a video, alone or beside the words.")] = None
+    mode: Annotated[str, typer.Option("--mode", help="hybrid, dense (vectors) or bm25 (words).")] = "hybrid"
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Let the model compare what it cannot see; what it finds means little.")
+    ] = False
+
+
+GROUPS = (ServerOptions, PlaceOptions, ModelOptions, LibraryOptions, BuildOptions, FilterOptions, QuestionOptions)
+
+
+def with_options(command: Command) -> Command:
+    """Give a command the options of each group that one of its parameters is annotated with."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {name: hint for name, hint in hints.items() if hint in GROUPS}
+    parameters = dict(_flat(inspect.signature(command).parameters, hints, groups))
+
+    @functools.wraps(command)
+    def with_groups(**values: Any) -> Any:
+        for name, group in groups.items():
+            fields = [each.name for each in dataclasses.fields(group)]
+            values[name] = group(**{each: values.pop(each) for each in fields})
+        return command(**values)
+
+    with_groups.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    with_groups.__annotations__ = {name: each.annotation for name, each in parameters.items()}
+    return with_groups  # type: ignore[return-value]
+
+
+def _flat(
+    parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], groups: Mapping[str, type[Any]]
+) -> Iterator[tuple[str, inspect.Parameter]]:
+    """The parameters in their order, each group as its fields."""
+    for name, parameter in parameters.items():
+        if name not in groups:
+            default = parameter.default
+            yield name, parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY, default=default)
+            continue
+        fields = get_type_hints(groups[name], include_extras=True)
+        for each in dataclasses.fields(groups[name]):
+            yield (
+                each.name,
+                inspect.Parameter(
+                    each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=fields[each.name]
+                ),
             )
-        return open_collection(self.location, self.name, fingerprint=fingerprint, create=create)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice:
-    """Which encoder to use, as asked for on the command line or as written in a collection."""
-
-    model: str | None = None
-    adapter: str | None = None
-    device: str | None = None
-    dtype: str | None = None
-    max_pixels: int | None = None
-    frames: int | None = None
-
-    def load(self) -> Encoder | None:
-        """The encoder; None for words only. Says in one line what was taken when nothing was asked for."""
-        from vlm2vec_rag.encoder import load_encoder
-        from vlm2vec_rag.encoder.auto import choose_model
-
-        model = self.model
-        if model == WORDS_ONLY:
-            return None
-        if model is None and self.adapter is None:
-            model, reason = choose_model()
-            note(reason)
-        encoder = load_encoder(
-            model,
-            self.adapter,
-            self.device,
-            self.dtype,
-            max_pixels=self.max_pixels,
-            frames=self.frames,
-        )
-        note(f"{encoder.fingerprint} runs on {encoder.runs_on}; --device and --dtype choose otherwise")
-        return encoder
-
-    def recorded_in(self, collection: Collection) -> ModelChoice:
-        """The choice written in a collection, on the device asked for now. What is asked for now wins."""
-        if self.model is None and self.adapter is None:
-            recorded = collection.settings.get(SETTING) or {}
-            nothing = None if collection.dim else WORDS_ONLY
-            model, adapter = recorded.get("model") or nothing, recorded.get("adapter")
-        else:
-            # an adapter alone names its own base, which need not be the model the collection was built with
-            model, adapter = self.model, self.adapter
-        made_with = collection.fingerprint
-        return replace(
-            self,
-            model=model,
-            adapter=adapter,
-            max_pixels=self.max_pixels or made_with.max_pixels or None,
-            frames=self.frames or made_with.frames or None,
-        )
-
-    def record(self, collection: Collection, encoder: Encoder | None) -> None:
-        """Write the choice into a collection, so that a search needs no option."""
-        if encoder is None:
-            return
-        if self.model is None and self.adapter is not None:
-            record_model(collection, self.adapter)  # loading it brings its base along
-        else:
-            record_model(collection, self.model or encoder.fingerprint.model, self.adapter)
-
-
-def words_only() -> Fingerprint:
-    """The fingerprint of a collection that is searched by words alone."""
-    return Fingerprint(model="words only")

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vlm2vec_rag.cli import options
 from vlm2vec_rag.cli.console import note
-from vlm2vec_rag.cli.index import open_for_indexing
-from vlm2vec_rag.cli.options import ModelChoice, Place
+from vlm2vec_rag.cli.options import LibraryOptions, with_options
 
 
+@with_options
 def serve_command(
-    folder: options.FolderOption = options.DEFAULT_FOLDER,
-    qdrant: options.QdrantOption = None,
-    name: options.NameOption = "default",
-    model: options.ModelOption = None,
-    adapter: options.AdapterOption = None,
-    device: options.DeviceOption = None,
-    dtype: options.DtypeOption = None,
+    which: LibraryOptions,
     chat: Annotated[
         str,
         typer.Option("--chat", help="Who answers: 'openai:gpt-4o' and the like, 'local', or 'none' for quotations."),
@@ -40,18 +34,16 @@ def serve_command(
     password = os.environ.get("VLM2VEC_PASSWORD") or None
     check_binding(host, password)
     require("gradio", "web")
-    place = Place(folder=folder, qdrant=qdrant, name=name)
-    choice = ModelChoice(model=model, adapter=adapter, device=device, dtype=dtype)
-    collection, encoder = open_for_indexing(place, choice)
-    with collection:
-        chat_model = open_chat_model(chat, encoder=encoder)
+    uploads = which.collection / "uploads" if which.qdrant is None else Path("vlm2vec-uploads")
+    with which.open(create=True) as library:
+        chat_model = open_chat_model(chat, encoder=library.encoder)
         asks = f" (user {USER}, password from VLM2VEC_PASSWORD)" if password else ""
-        note(f"serving {place.location} at http://{host}:{port}{asks}; Ctrl-C ends it")
+        note(f"serving {which.place} at http://{host}:{port}{asks}; Ctrl-C ends it")
         serve(
-            collection,
-            encoder,
-            thumbnails=place.thumbnails,
-            uploads=place.uploads,
+            library.collection,
+            library.encoder,
+            thumbnails=library.thumbnails,  # type: ignore[arg-type]
+            uploads=uploads,
             chat_model=chat_model,
             host=host,
             port=port,

@@ -191,16 +191,16 @@ class Collection:
     def vectors_by_content(self, content_hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """Dense vectors already here, (D,) float32 by content hash, so that unchanged content is not encoded again.
 
-        Hashes without a point, or whose point has no dense vector, are left out.
+        Hashes without a point are left out, and points whose vector did not come from encoding that very content.
         """
         hashes = list(dict.fromkeys(content_hashes))
         found: dict[str, NDArray[np.float32]] = {}
         for at in range(0, len(hashes) if self.dim else 0, PAGE_POINTS):
             part = Filter(content_hashes=hashes[at : at + PAGE_POINTS])
-            for record in self._records(part, with_payload=["content_hash"], with_vectors=[DENSE]):
-                vector = dense_of(record)
-                if vector is not None:
-                    found[str((record.payload or {})["content_hash"])] = vector
+            for record in self._records(part, with_payload=["content_hash", "encoded"], with_vectors=[DENSE]):
+                vector, payload = dense_of(record), record.payload or {}
+                if vector is not None and payload.get("encoded"):
+                    found[str(payload["content_hash"])] = vector
         return found
 
     def search(
@@ -273,6 +273,11 @@ class Collection:
         """
         with self._engine.errors("build the search index"):
             return self._engine.optimize(self.name, wait=wait)
+
+    def replace_by(self, other: Collection) -> None:
+        """Let another collection of the same place take this one's, under its name. Open it again afterwards."""
+        with self._engine.errors("put the new collection in the old one's place"):
+            self._engine.replace(self.name, other.name)
 
     def drop(self) -> None:
         """Delete the collection with all its points, and close it."""

@@ -43,6 +43,9 @@ class EmbeddedEngine(Engine):
     def optimize(self, name: str, *, wait: bool) -> bool:
         return self._edge.optimize(name, wait=wait)
 
+    def replace(self, name: str, by: str) -> None:
+        self._edge.replace_collection(name, by)
+
     def size_bytes(self, name: str) -> int:
         walk = os.walk(self._edge.path_of(name))
         return sum(_disk_bytes(Path(folder, file)) for folder, _, files in walk for file in files)

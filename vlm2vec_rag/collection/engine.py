@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from qdrant_client.client_base import QdrantBase
 
 
+REBUILD_SUFFIX = "~new"
+"""Of the name under which a collection is built that will take another's place."""
+
+
 class Engine:
     """A place where collections live, open for use."""
 
@@ -56,6 +60,10 @@ class Engine:
     def optimize(self, name: str, *, wait: bool) -> bool:
         """Build the search index over what has none; False when there is nothing to do, or the engine does it alone."""
         return False
+
+    def replace(self, name: str, by: str) -> None:
+        """Put a whole collection in the place of another in one step: at every moment one of them is found there."""
+        raise CollectionError(f"Qdrant ({self.kind}, {self.location}) cannot put one collection in another's place")
 
     def size_bytes(self, name: str) -> int | None:
         """Bytes on this machine's disk, or None when it is not here."""

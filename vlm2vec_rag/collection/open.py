@@ -119,10 +119,10 @@ def _require_folder(place: str, name: str, fingerprint: Fingerprint | None) -> N
     """Look for a collection without opening its folder, which would make it, and put a lock into a wrong one."""
     if place == ":memory:" or _is_address(place):
         return
-    from vlm2vec_rag.collection.edge.folder import names_in
+    from vlm2vec_rag.collection.edge.folder import all_names_in
 
     folder = Path(place).expanduser()
-    there = names_in(folder) if folder.is_dir() else None
+    there = all_names_in(folder) if folder.is_dir() else None
     if name not in (there or ()):
         raise CollectionNotFound(_not_found(name, place, there, fingerprint))
 

@@ -60,7 +60,7 @@ class Payload:
     file_points: int = 0  # how many points the whole file makes, so that a half-indexed one shows
     modified_at: datetime | None = None  # when the file was last written
     indexed_at: datetime | None = None  # when this point was written
-    mime_type: str = ""
+    encoded: bool = False  # the vector was made from this very content by the collection's model
     document_id: str = ""  # the id of the document as which a framework wrote it
     metadata: Mapping[str, object] = field(default_factory=dict)  # the user's own, nested as they like
 
@@ -85,7 +85,6 @@ class Payload:
         file_points: int = 0,
         modified_at: datetime | None = None,
         indexed_at: datetime | None = None,
-        mime_type: str = "",
     ) -> Payload:
         """The payload of an item; the arguments are what the item itself does not know."""
         return cls(
@@ -104,7 +103,6 @@ class Payload:
             file_points=file_points,
             modified_at=modified_at,
             indexed_at=indexed_at,
-            mime_type=mime_type,
             metadata=item.metadata,
         )
 
@@ -113,7 +111,9 @@ class Payload:
         filled = {
             name: to_json(value)
             for name in FIELDS
-            if (value := getattr(self, name)) is not None and (value or not isinstance(value, _MAY_BE_EMPTY))
+            if (value := getattr(self, name)) is not None
+            and (value or not isinstance(value, _MAY_BE_EMPTY))
+            and value is not False
         }
         return filled | {"folders": folders_of(self.source)}
 

@@ -78,6 +78,7 @@ class Encoder(ABC):
     max_pixels: int  # budget of one image or frame
     frames: int  # of a clip
     runs_on: str  # device and number format, for people: "cpu in bfloat16"
+    loaded_from: tuple[str, str | None, str | None] | None = None  # model, adapter and revision, as they were named
 
     @property
     def dim(self) -> int:

@@ -93,6 +93,9 @@ def load_encoder(
         frames=fingerprint.frames,
         batch_tokens=batch_tokens or BATCH_TOKENS.get(chosen_device.type, 4096),
     )
+    first = adapter if model is None and adapter is not None else DEFAULT_MODEL if model is None else model
+    on_top = None if model is None or adapter is None else str(adapter)
+    encoder.loaded_from = (str(first), on_top, revision)
     logger.info("%s runs on %s", encoder.fingerprint, encoder.runs_on)
     return encoder
 

@@ -50,13 +50,15 @@ class Library:
         uploads: Path,
         chat_model: ChatModel | None = None,
     ) -> None:
-        from vlm2vec_rag.indexing import settle_media
+        from vlm2vec_rag.library.indexing import record_media, settle_media
         from vlm2vec_rag.media import MediaReader
 
         self.collection, self.encoder, self.thumbnails = collection, encoder, thumbnails
         self.uploads, self.chat_model = uploads, chat_model
         self.retriever = Retriever(collection, encoder, thumbnails=thumbnails)
-        self.reader = MediaReader(settle_media(collection, encoder, None))
+        settings = settle_media(collection)
+        record_media(collection, settings)
+        self.reader = MediaReader(settings)
         self._indexing = threading.Lock()
 
     def search(self, query: Query | str, *, mode: Mode, limit: int, filter: Filter | None) -> list[Hit]:
@@ -109,7 +111,8 @@ class Library:
 
     def index(self, paths: Sequence[Path]) -> Iterator[list[Step]]:
         """Index files; yields all steps anew whenever one changes. One run at a time, others wait."""
-        from vlm2vec_rag.indexing import index
+        from vlm2vec_rag.library.indexing import index
+        from vlm2vec_rag.library.writing import Writer
 
         steps = {path.resolve().as_posix(): Step(path.name, "waiting") for path in paths}
         yield list(steps.values())
@@ -126,7 +129,13 @@ class Library:
         def run() -> None:
             try:
                 with self._indexing:
-                    index(paths, self.collection, self.encoder, thumbnails=self.thumbnails, observer=Listener())
+                    encode = self.encoder.encode_items if self.encoder else None
+                    index(
+                        paths,
+                        Writer(self.collection, encode, thumbnails=self.thumbnails),
+                        self.reader,
+                        callback=Listener(),
+                    )
                 heard.put(None)
             except VlmRagError as error:
                 heard.put(error)

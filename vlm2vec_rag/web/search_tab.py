@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from vlm2vec_rag.cli.search import span
 from vlm2vec_rag.collection import Filter
 from vlm2vec_rag.errors import InvalidInput, VlmRagError
 from vlm2vec_rag.items import KINDS, Hit, Query
+from vlm2vec_rag.library.asking import span
 from vlm2vec_rag.web.pages import clock, hit_html
 
 if TYPE_CHECKING:

@@ -11,7 +11,12 @@ from langchain_core.documents import Document
 from langchain_vlm2vec import MediaLoader, MediaParser, VLM2VecEmbeddings, VLM2VecVectorStore, document_id
 
 from vlm2vec_rag.errors import UnreadableMedia, UnsupportedMedia
-from vlm2vec_rag.indexing import index
+from vlm2vec_rag.library.library import Library, Setup
+
+
+def through_the_library(store: VLM2VecVectorStore) -> Library:
+    """The store's collection as the command line knows it."""
+    return Library(store.collection, Setup(place=":memory:", load=store.embeddings.load))  # type: ignore[union-attr]
 
 
 def test_a_folder_is_a_document_for_each_page_image_clip_and_passage(media: Path) -> None:
@@ -33,7 +38,7 @@ def test_a_folder_is_a_document_for_each_page_image_clip_and_passage(media: Path
 
 
 def test_their_ids_are_those_of_the_command_line(media: Path, memory_store: VLM2VecVectorStore) -> None:
-    index(media, memory_store.collection, memory_store.embeddings.load())  # type: ignore[union-attr]
+    through_the_library(memory_store).index(media)
     documents = MediaLoader(media, settings=memory_store.media_settings()).load()
     assert {each.id for each in documents} == {point.id for point in memory_store.collection.scroll()}
     assert [document_id(each) for each in documents] == [each.id for each in documents]

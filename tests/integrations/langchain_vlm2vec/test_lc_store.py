@@ -26,11 +26,16 @@ from vlm2vec_rag.errors import (
     UnsupportedMedia,
 )
 from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.indexing import index
+from vlm2vec_rag.library.library import Library, Setup
 from vlm2vec_rag.retrieval import Retriever
 from vlm2vec_rag.thumbnails import Thumbnails
 
 Call = Callable[..., Any]
+
+
+def through_the_library(store: VLM2VecVectorStore) -> Library:
+    """The store's collection as the command line knows it."""
+    return Library(store.collection, Setup(place=":memory:", load=store.embeddings.load))  # type: ignore[union-attr]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -81,7 +86,7 @@ async def test_what_it_writes_the_command_line_takes_for_indexed(
     await call(store, "add_documents", MediaLoader(media, settings=store.media_settings()).load())
     written = {point.id: point.payload for point in store.collection.scroll()}
     assert all(source.is_complete for source in store.collection.sources().values())
-    report = index(media, store.collection, store.embeddings.load())  # type: ignore[union-attr]
+    report = through_the_library(store).index(media)
     assert (report.unchanged, report.indexed) == (5, 0)
     assert {point.id: point.payload for point in store.collection.scroll()} == written
 

@@ -3,10 +3,7 @@
 import pytest
 from PIL import Image as PILImage
 
-from vlm2vec_rag.collection import open_collection
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.indexing import index
-from vlm2vec_rag.retrieval import Retriever
+import vlm2vec_rag as vr
 
 
 class RuleModel:
@@ -42,9 +39,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def retriever(folder):
-    with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
-        index(folder, collection)
-        yield Retriever(collection)
+    with vr.open(":memory:", "none") as library:
+        library.index(folder)
+        yield library.retriever
 
 
 def _caption(text):

@@ -135,12 +135,15 @@ def test_list_remove_and_info(words, run):
 
 
 MISTAKES = [
-    (["search", "coffee", "-c", "nowhere"], "there is no collection at nowhere; make one with: vlm2vec-rag index"),
+    (["search", "coffee", "-c", "nowhere"], "there is no collection 'default' at nowhere; make one with: vlm2vec-rag"),
     (["search", " "], "the question is empty"),
     (["search", "x", "--mode", "magic"], "magic"),
-    (["search", "x", "--kind", "pdf"], "expected some of text, image, page, clip"),
+    (["search", "x", "--kind", "pdf"], "--kind 'pdf' is not one of text, image, page, clip"),
     (["search", "x", "--pages", "a-b"], "--pages 'a-b' is no range"),
-    (["search", "--image", "files/espresso.jpg"], "needs one built with a model"),
+    (
+        ["search", "--image", "files/espresso.jpg"],
+        "photographs, and this one searches by words only",
+    ),
     (["index", "missing-folder"], "missing-folder"),
     (["index", "files", "--model", "./no-model"], "no model at './no-model'"),
     (["index", "files", "--model", "someone/unreachable"], "HF_ENDPOINT"),
@@ -167,7 +170,7 @@ def test_an_interrupt_says_that_nothing_is_lost(words, run, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vlm2vec_rag.indexing.index", interrupt)
+    monkeypatch.setattr("vlm2vec_rag.library.library.index", interrupt)
     status, _, error = run("index", "files")
     assert status == 130 and "goes on from there" in error
 
@@ -184,7 +187,7 @@ def test_the_demo_answers_its_five_questions_first_time_right(tmp_path, run):
 
 
 def test_ranges_read_as_people_write_them():
-    from vlm2vec_rag.cli.search import span
+    from vlm2vec_rag.library.asking import span
 
     assert [span(text, "--pages") for text in ("12", "3-9", "40-", "-9")] == [(12, 12), (3, 9), (40, None), (None, 9)]
     with pytest.raises(InvalidInput):

@@ -40,7 +40,6 @@ def test_what_was_written_is_read_back_whole(collection: Collection) -> None:
         file_points=3,
         modified_at=datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=timezone.utc),
         indexed_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
-        mime_type="video/mp4",
         metadata={"author": "Ada", "n": 3, "ok": True, "tags": ["a", "b"], "deep": {"x.y": {"z": None}}, "f": 1.5},
     )
     vector = np.arange(1, DIM + 1, dtype=np.float32)

@@ -46,7 +46,7 @@ def test_folders_are_the_beginnings_that_end_in_a_slash(source: str, folders: li
 def test_the_payload_of_an_item_is_what_can_be_shown_of_it() -> None:
     image = PILImages.new("RGB", (4, 4))
     page = Page(image=image, page=3, source="a.pdf", text="words", title="Part", label="iii", metadata={"a": 1})
-    payload = Payload.of(page, file_hash="f", file_points=9, mime_type="application/pdf")
+    payload = Payload.of(page, file_hash="f", file_points=9)
     assert (payload.kind, payload.page, payload.label, payload.title, payload.text) == (
         "page",
         3,

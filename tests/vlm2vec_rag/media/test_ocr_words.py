@@ -81,17 +81,15 @@ def test_the_setting_is_part_of_how_a_collection_was_made():
 
 
 def test_a_collection_keeps_to_it(files, tmp_path):
-    from vlm2vec_rag.collection import open_collection
-    from vlm2vec_rag.fingerprint import Fingerprint
-    from vlm2vec_rag.indexing import index
-    from vlm2vec_rag.retrieval import search
+    import vlm2vec_rag as vr
 
-    with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
-        index(files / "scan.pdf", collection, media=MediaSettings(ocr=True))
-        index(files / "image.png", collection)
-        assert [hit.kind for hit in search("cello", collection)] == ["image"]
-        with pytest.raises(InvalidInput, match="ocr True against None"):
-            index(files, collection, media=MediaSettings())
+    with vr.open(tmp_path / "c", "none", media=MediaSettings(ocr=True)) as library:
+        library.index(files / "scan.pdf")
+    with vr.open(tmp_path / "c") as library:
+        library.index(files / "image.png")
+        assert [hit.kind for hit in library.search("cello")] == ["image"]
+    with pytest.raises(InvalidInput, match="ocr True against None"):
+        vr.open(tmp_path / "c", media=MediaSettings())
 
 
 def test_without_the_extra_the_pip_line_is_named(monkeypatch):

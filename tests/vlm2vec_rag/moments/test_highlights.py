@@ -11,18 +11,28 @@ from numbered_videos import make_video
 from numbered_videos import read as read_number
 from PIL import Image
 
+import vlm2vec_rag as vr
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, UnreadableMedia
-from vlm2vec_rag.highlights import Highlight, _together, find_highlights, write_reel
+from vlm2vec_rag.highlights import Highlight, _together, write_reel
 from vlm2vec_rag.media import MediaReader, MediaSettings
 from vlm2vec_rag.reel import draw_title
 
 SCENES = [(1, 8), (2, 6), (3, 10)]
 
 
+MEDIA = MediaSettings(max_pixels=168 * 112, window_s=6, overlap_s=1)
+
+
 @pytest.fixture(scope="module")
 def reader():
-    with MediaReader(MediaSettings(max_pixels=168 * 112, window_s=6, overlap_s=1)) as reader:
+    with MediaReader(MEDIA) as reader:
         yield reader
+
+
+@pytest.fixture(scope="module")
+def words():
+    with vr.open(":memory:", "none", media=MEDIA) as library:
+        yield library
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +59,8 @@ def looks_like(frame, seed):
     return np.abs(frame[:56].astype(float) - image).mean() < 30
 
 
-def test_by_words_alone_the_subtitles_decide(film, reader):
-    found = find_highlights(film, ["red apple", "violin", "zeppelin"], None, reader)
+def test_by_words_alone_the_subtitles_decide(film, words):
+    found = words.highlights(film, ["red apple", "violin", "zeppelin"])
     assert [each.title for each in found] == ["violin", "red apple"]
     for each, (start_s, end_s) in zip(found, [(9, 12), (17, 20)], strict=True):
         assert start_s - 1 <= each.start_s <= start_s + 1 and end_s - 1 <= each.end_s <= end_s + 1.01
@@ -109,15 +119,16 @@ def test_one_moment_for_two_questions_has_both_titles():
     assert [(each.title, each.start_s) for each in _together(found)] == [("a · b", 0), ("c", 9)]
 
 
-def test_a_model_finds_what_it_sees(film, reader):
-    [best] = find_highlights(film, ["words are not read by this encoder"], ColourEncoder(), reader, longest_s=3)
+def test_a_model_finds_what_it_sees(film):
+    with vr.open(":memory:", ColourEncoder(), media=MEDIA) as library:
+        [best] = library.highlights(film, ["words are not read by this encoder"], longest_s=3)
     assert best.end_s - best.start_s <= 3
 
 
-def test_mistakes_are_named(film, reader, tmp_path):
+def test_mistakes_are_named(film, reader, words, tmp_path):
     one = [Highlight(title="x", start_s=0, end_s=1, score=1)]
     with pytest.raises(EmptyInput, match="no question"):
-        find_highlights(film, [" "], None, reader)
+        words.highlights(film, [" "])
     with pytest.raises(EmptyInput, match="no highlights"):
         write_reel(film, [], tmp_path / "reel.mp4", reader)
     with pytest.raises(InvalidInput, match=r"ends in \.mp4"):
@@ -126,10 +137,10 @@ def test_mistakes_are_named(film, reader, tmp_path):
         write_reel(film, one, film, reader)
     scene_image(1).save(tmp_path / "image.png")
     with pytest.raises(InvalidInput, match="is image; highlights are cut from a video"):
-        find_highlights(tmp_path / "image.png", ["x"], None, reader)
+        words.highlights(tmp_path / "image.png", ["x"])
 
 
-def test_a_film_without_images_is_refused(reader, tmp_path):
+def test_a_film_without_images_is_refused(words, tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.int16), format="s16", layout="mono")
@@ -137,4 +148,4 @@ def test_a_film_without_images_is_refused(reader, tmp_path):
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(UnreadableMedia, match="holds no video, only sound"):
-        find_highlights(tmp_path / "sound.mp4", ["x"], None, reader)
+        words.highlights(tmp_path / "sound.mp4", ["x"])

@@ -6,14 +6,12 @@ import pytest
 from colour_encoder import ColourEncoder
 from composed_videos import compose, scene_image
 
+import vlm2vec_rag as vr
 from vlm2vec_rag import Query, samples
-from vlm2vec_rag.collection import Filter, open_collection
+from vlm2vec_rag.collection import Filter
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.indexing import index
 from vlm2vec_rag.media import MediaReader, MediaSettings
 from vlm2vec_rag.moments import Span, search_moments, search_videos, temporal_iou
-from vlm2vec_rag.retrieval import Retriever
 
 SCENES = [(1, 40), (2, 33), (3, 62), (4, 20), (2, 25), (5, 40)]  # scene 2 comes twice
 TRUTH = {1: [(0, 40)], 2: [(155, 180), (40, 73)], 3: [(73, 135)], 4: [(135, 155)], 5: [(180, 220)]}
@@ -40,9 +38,9 @@ def encoder():
 
 @pytest.fixture
 def retriever(films, encoder):
-    with open_collection(":memory:", fingerprint=encoder.fingerprint) as collection:
-        index(films, collection, encoder)
-        yield Retriever(collection, encoder)
+    with vr.open(":memory:", encoder) as library:
+        library.index(films)
+        yield library.retriever
 
 
 def asked(scene):
@@ -118,18 +116,18 @@ def test_a_filter_holds(retriever):
 
 def test_a_video_that_is_gone_keeps_the_edges_of_its_windows(films, encoder, reader, tmp_path, caplog):
     film = shutil.copy(films / "one.mp4", tmp_path)
-    with open_collection(":memory:", fingerprint=encoder.fingerprint) as collection:
-        index(film, collection, encoder)
+    with vr.open(":memory:", encoder) as library:
+        library.index(film)
         (tmp_path / "one.mp4").unlink()
-        [hit] = search_moments(asked(7), Retriever(collection, encoder), reader=reader)
+        [hit] = search_moments(asked(7), library.retriever, reader=reader)
     assert hit.end_s - hit.start_s == 30 and "edges of a moment stay those of its windows" in caplog.text
 
 
 @pytest.fixture(scope="module")
 def words_only():
-    with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
-        index(samples.folder() / "big-buck-bunny.mp4", collection)
-        yield Retriever(collection)
+    with vr.open(":memory:", "none") as library:
+        library.index(samples.folder() / "big-buck-bunny.mp4")
+        yield library.retriever
 
 
 @pytest.mark.parametrize(
@@ -149,10 +147,10 @@ def test_what_was_said_counts_beside_what_is_seen(encoder, tmp_path):
     """Both halves look the same; the subtitles tell them apart."""
     compose(tmp_path / "talk.mp4", [(1, 100)])
     (tmp_path / "talk.srt").write_text("1\n00:01:00,000 --> 00:01:04,000\nwe tune the violin\n")
-    with open_collection(":memory:", fingerprint=encoder.fingerprint) as collection:
-        index(tmp_path, collection, encoder)
-        best = search_moments("the violin", Retriever(collection, encoder), limit=1)[0]
-        [by_looks] = search_moments("the violin", Retriever(collection, encoder), limit=1, mode="dense")
+    with vr.open(":memory:", encoder) as library:
+        library.index(tmp_path)
+        [best] = library.moments("the violin", limit=1, refine=False)
+        [by_looks] = library.moments("the violin", limit=1, mode="dense", refine=False)
     assert best.start_s == 50 and best.bm25_score > 0
     assert by_looks.start_s != 50
 

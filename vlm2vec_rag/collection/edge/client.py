@@ -118,6 +118,14 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
         """Build the search index in a child process; see `Shard.optimize`."""
         return self._shard(collection_name).optimize(wait=wait)
 
+    def replace_collection(self, collection_name: str, by: str) -> None:
+        """Put a collection in the place of another in one step; who searches meanwhile waits."""
+        with self._opening:
+            for name in (collection_name, by):
+                if shard := self._shards.pop(name, None):
+                    shard.close()
+            self._folder.replace(collection_name, by)
+
     def path_of(self, collection_name: str) -> Path:
         """The folder of a collection."""
         return self._folder.of(collection_name)

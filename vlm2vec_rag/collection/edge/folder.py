@@ -27,6 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from vlm2vec_rag.collection.engine import REBUILD_SUFFIX
 from vlm2vec_rag.disk import sync_folder, sync_tree
 from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound, InvalidInput
 
@@ -150,6 +151,22 @@ class Folder:
         sync_folder(self.path)
         shutil.rmtree(side, ignore_errors=True)
 
+    def replace(self, name: str, by: str) -> None:
+        """Give a collection the points and the configuration of another, which goes.
+
+        The files are linked into place before `collection.json` changes: a crash before that step leaves the old
+        collection whole, one after it the new one, and `_tidy` removes what was left over.
+        """
+        old, new = self.of(name), self.of(by)
+        description = Description.read(new)
+        shutil.copytree(new / description.shard, old / description.shard, copy_function=_link)
+        sync_tree(old / description.shard)
+        sync_folder(old)
+        was = Description.read(old).shard
+        description.write(old)
+        self.delete(by)
+        shutil.rmtree(old / was, ignore_errors=True)
+
     def close(self) -> None:
         (self.path / _OWNER).unlink(missing_ok=True)
         self._lock.release()
@@ -158,21 +175,37 @@ class Folder:
         """Remove what a crash left half made or half deleted."""
         for left in [*self.path.glob(".making-*"), *self.path.glob(".deleted-*")]:
             shutil.rmtree(left, ignore_errors=True)
-        for name in self.names():
+        for name in all_names_in(self.path):
             with contextlib.suppress(CollectionError):  # said when that collection is opened; the others are well
                 present = Description.read(self.path / name).shard
+                beside = self.path / (name + REBUILD_SUFFIX)
+                if _is_collection(beside) and Description.read(beside).shard == present:
+                    self.delete(beside.name)  # it has taken this one's place already
                 for shard in (self.path / name).glob("shard-*"):
                     if shard.name != present:
                         shutil.rmtree(shard, ignore_errors=True)
 
 
 def names_in(path: Path) -> list[str]:
-    """The collections in a folder, by name."""
+    """The collections in a folder, by name; one that is being built to take another's place is not there yet."""
+    return [name for name in all_names_in(path) if not name.endswith(REBUILD_SUFFIX)]
+
+
+def all_names_in(path: Path) -> list[str]:
+    """The collections in a folder, those that are being built among them."""
     return sorted(each.name for each in path.iterdir() if is_name(each.name) and _is_collection(each))
 
 
 def _is_collection(folder: Path) -> bool:
     return (folder / _DESCRIPTION).is_file()
+
+
+def _link(source: str, target: str) -> None:
+    """The same file under another name; a copy where the disk knows no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def new_shard_name() -> str:

@@ -5,7 +5,7 @@ import pytest
 from vlm2vec_rag.collection import open_collection
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.provenance import record_model, recorded_model
+from vlm2vec_rag.library.model import ModelName, require_name
 
 
 def test_a_recorded_model_is_there_when_the_collection_is_opened_again(tmp_path, monkeypatch):
@@ -14,9 +14,11 @@ def test_a_recorded_model_is_there_when_the_collection_is_opened_again(tmp_path,
     fingerprint = Fingerprint(model="m", dim=3)
     with open_collection(tmp_path / "here", fingerprint=fingerprint) as collection:
         collection.update_settings({"other": 1})
-        record_model(collection, "model", "owner/adapter")
+        ModelName.of("model", "owner/adapter", "main").record(collection)
     with open_collection(tmp_path / "here") as collection:
-        assert recorded_model(collection) == (str(tmp_path / "model"), "owner/adapter")
+        assert require_name(collection) == ModelName(
+            model=str(tmp_path / "model"), adapter="owner/adapter", revision="main"
+        )
         assert collection.settings["other"] == 1
 
 
@@ -26,4 +28,4 @@ def test_what_is_not_recorded_is_said(dim, message):
         open_collection(fingerprint=Fingerprint(model="m", dim=dim)) as collection,
         pytest.raises(InvalidInput, match=message),
     ):
-        recorded_model(collection)
+        require_name(collection)

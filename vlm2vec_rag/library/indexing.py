@@ -16,27 +16,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from vlm2vec_rag.collection import Filter, Payload, Point
-from vlm2vec_rag.errors import InvalidInput, MediaError, UnsupportedMedia, VlmRagError
+from vlm2vec_rag.collection import Filter
+from vlm2vec_rag.errors import InvalidInput, MediaError, UnsupportedMedia
 from vlm2vec_rag.items import Item
-from vlm2vec_rag.media import SUPPORTED, MediaLimits, MediaReader, MediaSettings, find_media
+from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry, Writer
+from vlm2vec_rag.media import SUPPORTED, MediaReader, MediaSettings, find_media
 from vlm2vec_rag.prefetch import prefetch
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
-    from vlm2vec_rag.encoder import Encoder
-    from vlm2vec_rag.encoder.base import Vectors
-    from vlm2vec_rag.thumbnails import Thumbnails
 
 logger = logging.getLogger(__name__)
 
-BATCH_ITEMS = 32  # encoded and written together; what a kill can cost
 PREFETCH_ITEMS = 16  # read ahead while the encoder works: 50 MB of pages
 
+Paths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+Prune: TypeAlias = "bool | Literal['all']"
 
-class Observer(Protocol):
+
+class IndexCallback(Protocol):
     """Is told how a run goes; a progress bar is one."""
 
     def planned(self, files: int, items: int) -> None:
@@ -86,7 +86,6 @@ class _File:
     hash: str
     modified_at: datetime
     expected: int = 0  # items, as far as can be told before
-    written: int = 0
     read: int | None = None  # items in all, once it is read to the end
     error: str | None = None
 
@@ -96,96 +95,79 @@ class _File:
 
 
 def index(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    collection: Collection,
-    encoder: Encoder | None = None,
+    paths: Paths,
+    writer: Writer,
+    reader: MediaReader,
     *,
-    media: MediaSettings | None = None,
-    limits: MediaLimits | None = None,
-    thumbnails: Thumbnails | None = None,
-    prune: bool = False,
-    observer: Observer | None = None,
+    prune: Prune = False,
+    callback: IndexCallback | None = None,
 ) -> IndexReport:
     """Bring files and folders into a collection, or up to date in it.
 
     Args:
         paths: Files and folders; folders are walked.
-        collection: Opened with the encoder's fingerprint.
-        encoder: None indexes words only.
-        media: How files become items; None takes the collection's own settings. A collection keeps to one way.
-        limits: What a file may cost before it is refused.
-        thumbnails: Where to keep small images, if anywhere.
-        prune: Delete what came from files below `paths` that are no longer there.
-        observer: Is told how the run goes.
+        writer: Encodes, and writes into the collection.
+        reader: Reads files the way this collection keeps to.
+        prune: Delete what came from files below `paths` that are no longer there; "all" where that is most of the
+            collection.
+        callback: Is told how the run goes.
 
     Returns:
         What was done; files that failed are in it with their reasons.
 
     Raises:
         MediaError: A path is not there, or holds nothing that can be read.
-        InvalidInput: The collection was indexed with other media settings.
-        FingerprintMismatch: The encoder is not the one the collection was built with.
+        InvalidInput: A path is empty, or pruning would take most of the collection away.
+        CollectionError: The collection cannot be read or written.
     """
-    from vlm2vec_rag.retrieval import Retriever
-
-    Retriever(collection, encoder)  # refuses an encoder that does not fit
-    if encoder is None and collection.dim:
-        raise InvalidInput(
-            f"the collection {collection.name!r} holds vectors of {collection.fingerprint}, and no encoder is given; "
-            "index with the encoder it was built with"
-        )
     started = time.perf_counter()
-    settings = settle_media(collection, encoder, media)
+    collection = writer.collection
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if any(not os.fspath(each).strip() for each in given):
+        raise InvalidInput("a path to index is empty; give files or folders by name, or '.' for the present folder")
     report = IndexReport()
     found = list(find_media(given))
     known = collection.sources()
-    if not found and not _gone(given, found, known):
+    report.gone = _gone(given, found, known)
+    if not found and not report.gone:
         raise UnsupportedMedia(
             f"there is nothing to index in {', '.join(map(str, given)) or 'no paths'}; "
             f"expected files such as {', '.join(sorted(SUPPORTED)[:12])} …"
         )
-    with MediaReader(settings, limits or MediaLimits()) as reader:
-        todo: list[_File] = []
-        for path in found:
-            try:
-                file = _describe(path)
-                source = known.get(file.source)
-                if source is not None and source.is_complete and source.file_hash == file.hash:
-                    report.unchanged += 1
-                    continue
-                file.expected = reader.probe(path).items
-                todo.append(file)
-            except (MediaError, OSError) as error:
-                _fail(report, observer, path.as_posix(), str(error))
-        if observer:
-            observer.planned(len(todo), sum(file.expected for file in todo))
-        run = _Run(collection, encoder, thumbnails, report, observer)
-        with prefetch(_items(todo, reader), PREFETCH_ITEMS) as items:
-            run.write(items)
-    report.gone = _gone(given, found, known)
+    if prune is True:
+        _check_prune(report.gone, known)
+    todo: list[_File] = []
+    for path in found:
+        try:
+            file = _describe(path)
+            source = known.get(file.source)
+            if source is not None and source.is_complete and source.file_hash == file.hash:
+                report.unchanged += 1
+                continue
+            file.expected = reader.probe(path).items
+            todo.append(file)
+        except (MediaError, OSError) as error:
+            _fail(report, callback, path.as_posix(), str(error))
+    if callback:
+        callback.planned(len(todo), sum(file.expected for file in todo))
+    run = _Run(writer, report, callback)
+    with prefetch(_items(todo, reader), PREFETCH_ITEMS) as items:
+        run.write(items)
     if prune and report.gone:
         collection.delete(Filter(sources=report.gone))
         report.removed, report.gone = report.gone, []
     collection.flush()
     collection.optimize()  # some seconds for each 10,000 new points, nothing for a few
+    report.encode_s, report.write_s = writer.encode_s, writer.write_s
     report.seconds = time.perf_counter() - started
     return report
 
 
 class _Run:
-    """Takes items from the reader in batches, encodes what is new, writes, and finishes files."""
+    """Takes items from the reader in batches, has them written, and finishes files."""
 
-    def __init__(
-        self,
-        collection: Collection,
-        encoder: Encoder | None,
-        thumbnails: Thumbnails | None,
-        report: IndexReport,
-        observer: Observer | None,
-    ) -> None:
-        self.collection, self.encoder, self.thumbnails = collection, encoder, thumbnails
-        self.report, self.observer = report, observer
+    def __init__(self, writer: Writer, report: IndexReport, callback: IndexCallback | None) -> None:
+        self.writer, self.report, self.callback = writer, report, callback
 
     def write(self, items: Iterable[tuple[_File, Item | None]]) -> None:
         """Write all items; an end mark (None) follows the last item of each file."""
@@ -209,67 +191,32 @@ class _Run:
         ended.clear()
 
     def _write_batch(self, batch: list[tuple[_File, Item]]) -> None:
-        hashes = [item.content_hash for _, item in batch]
-        vectors: dict[str, Any] = dict(self.collection.vectors_by_content(hashes)) if self.encoder else {}
-        new = {
-            content_hash: (file, item)
-            for content_hash, (file, item) in zip(hashes, batch, strict=True)
-            if content_hash not in vectors
-        }
-        if self.encoder is not None:
-            vectors |= self._encode(self.encoder, new)
-        now = datetime.now(timezone.utc)
-        points, kinds = [], Counter[str]()
-        for content_hash, (file, item) in zip(hashes, batch, strict=True):
-            if self.encoder is not None and content_hash not in vectors:
-                continue  # its file is marked as failed
-            payload = Payload.of(
-                item, file_hash=file.hash, file_points=file.expected, modified_at=file.modified_at, indexed_at=now
-            )
-            points.append(Point(id=payload.id, payload=payload, vector=vectors.get(content_hash)))
-            (self.report.encoded if content_hash in new else self.report.reused)[item.kind] += 1
-            kinds[item.kind] += 1
-            file.written += 1
-            if self.thumbnails:
-                self.thumbnails.keep(item)
-        started = time.perf_counter()
-        self.collection.upsert(points)
-        self.report.write_s += time.perf_counter() - started
-        if self.observer:
-            self.observer.items_done(kinds)
-
-    def _encode(self, encoder: Encoder, new: dict[str, tuple[_File, Item]]) -> dict[str, Any]:
-        """Vectors by content hash; where a batch fails, one by one, so that a single item cannot take others along."""
-        if not new:
-            return {}
-        started = time.perf_counter()
-        try:
-            vectors: Vectors = encoder.encode_items([item for _, item in new.values()])
-            return dict(zip(new, vectors, strict=True))
-        except VlmRagError as error:
-            if len(new) == 1:
-                [(file, item)] = new.values()
-                file.error = f"{item.fragment or item.kind}: {error}"
-                return {}
-        finally:
-            self.report.encode_s += time.perf_counter() - started
-        single: dict[str, Any] = {}
-        for content_hash, pair in new.items():
-            single |= self._encode(encoder, {content_hash: pair})
-        return single
+        entries = [
+            Entry.of(item, file_hash=file.hash, file_points=file.expected, modified_at=file.modified_at)
+            for file, item in batch
+        ]
+        written = self.writer.write(entries, isolate=True)
+        for at, reason in written.failures.items():
+            file, item = batch[at]
+            file.error = file.error or f"{item.fragment or item.kind}: {reason}"
+        self.report.encoded += written.encoded
+        self.report.reused += written.reused
+        if self.callback:
+            self.callback.items_done(written.encoded + written.reused)
 
     def _finish(self, file: _File) -> None:
         """Take away what an earlier version left, and only then count the file as done."""
         if file.error is not None:
-            _fail(self.report, self.observer, file.source, file.error)
+            _fail(self.report, self.callback, file.source, file.error)
             return
+        collection = self.writer.collection
         mine = Filter(sources=[file.source], file_hashes=[file.hash])
         if file.read != file.expected:
-            self.collection.set_payload(mine, {"file_points": file.read})
-        self.collection.delete(Filter(sources=[file.source], not_file_hashes=[file.hash]))
+            collection.set_payload(mine, {"file_points": file.read})
+        collection.delete(Filter(sources=[file.source], not_file_hashes=[file.hash]))
         self.report.indexed += 1
-        if self.observer:
-            self.observer.file_done(file.source, None)
+        if self.callback:
+            self.callback.file_done(file.source, None)
 
 
 def _items(files: Iterable[_File], reader: MediaReader) -> Iterator[tuple[_File, Item | None]]:
@@ -286,29 +233,40 @@ def _items(files: Iterable[_File], reader: MediaReader) -> Iterator[tuple[_File,
         yield file, None
 
 
-def settle_media(collection: Collection, encoder: Encoder | None, media: MediaSettings | None) -> MediaSettings:
-    """The one way in which this collection's files become items: the recorded one, or from now on this one.
+def settle_media(collection: Collection, media: MediaSettings | None = None) -> MediaSettings:
+    """The one way in which this collection's files become items: the recorded one, or else the one asked for.
+
+    The pixel budget and the frames of a clip are those of the collection's model.
 
     Raises:
         InvalidInput: Other settings than the recorded ones are asked for; the message names the differences.
     """
     settings = media or MediaSettings()
-    if encoder is not None:
-        settings = replace(settings, max_pixels=encoder.max_pixels, frames=encoder.frames)
+    made_with = collection.fingerprint
+    if made_with.max_pixels:  # else words only, or embeddings that see no pixels
+        settings = replace(settings, max_pixels=made_with.max_pixels, frames=made_with.frames)
     recorded = collection.settings.get("media")
-    if recorded is not None and media is None:
-        settings = MediaSettings.from_signature(recorded, settings)
-    signature = settings.signature()
     if recorded is None:
-        collection.update_settings({"media": signature})
-    elif signature != recorded:
+        return settings
+    if media is None:
+        return MediaSettings.from_signature(recorded, settings)
+    signature = settings.signature()
+    if signature != recorded:
         apart = {name: (recorded.get(name), signature.get(name)) for name in signature.keys() | recorded.keys()}
-        differences = ", ".join(f"{name} {old!r} against {new!r}" for name, (old, new) in apart.items() if old != new)
+        differences = ", ".join(
+            f"{name} {old!r} against {new!r}" for name, (old, new) in sorted(apart.items()) if old != new
+        )
         raise InvalidInput(
             f"the collection {collection.name!r} was indexed with other media settings: {differences}; "
             "leave them out to keep to its own, or index into another collection"
         )
     return settings
+
+
+def record_media(collection: Collection, settings: MediaSettings) -> None:
+    """Write the settings into a collection that has none yet; from then on it keeps to them."""
+    if collection.settings.get("media") is None:
+        collection.update_settings({"media": settings.signature()})
 
 
 def file_version(path: Path) -> tuple[str, datetime]:
@@ -337,8 +295,17 @@ def _gone(given: Sequence[str | os.PathLike[str]], found: Iterable[Path], known:
     ]
 
 
-def _fail(report: IndexReport, observer: Observer | None, source: str, reason: str) -> None:
+def _check_prune(gone: Sequence[str], known: Mapping[str, object]) -> None:
+    """Stop before half of a collection or more goes: a disk that is not mounted looks like an empty folder."""
+    if len(gone) > 1 and 2 * len(gone) >= len(known):
+        raise InvalidInput(
+            f"pruning would remove {len(gone)} of {len(known)} files from the collection, {gone[0]} among them; "
+            "if a disk is not mounted, mount it; if they are to go, prune with 'all' (on the command line: --yes)"
+        )
+
+
+def _fail(report: IndexReport, callback: IndexCallback | None, source: str, reason: str) -> None:
     report.failures.append(Failure(source=source, reason=reason))
     logger.info("%s failed: %s", source, reason)
-    if observer:
-        observer.file_done(source, reason)
+    if callback:
+        callback.file_done(source, reason)

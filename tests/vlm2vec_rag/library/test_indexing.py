@@ -13,13 +13,11 @@ import pypdfium2
 import pytest
 from PIL import Image as PILImage
 
+import vlm2vec_rag as vr
 from vlm2vec_rag import samples
-from vlm2vec_rag.collection import open_collection
 from vlm2vec_rag.errors import FingerprintMismatch, InvalidInput, MediaError
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.indexing import index
+from vlm2vec_rag.library.library import Library, Setup
 from vlm2vec_rag.media import MediaSettings
-from vlm2vec_rag.thumbnails import Thumbnails
 
 
 class Counting:
@@ -46,9 +44,14 @@ def small_encoder(tiny_base, tiny_adapter):
 
 
 @pytest.fixture
-def collection(small_encoder):
-    with open_collection(":memory:", fingerprint=small_encoder.fingerprint) as collection:
-        yield collection
+def library(small_encoder):
+    with vr.open(":memory:", small_encoder) as library:
+        yield library
+
+
+def through(library, encoder):
+    """The same collection with another encoder."""
+    return Library(library.collection, Setup(place=":memory:", load=lambda: encoder))
 
 
 def pdf(path, pages):
@@ -74,74 +77,75 @@ def folder(tmp_path):
     return folder
 
 
-def places(collection):
-    return sorted(point.payload.place.rpartition("/")[2] for point in collection.scroll())
+def places(library):
+    return sorted(point.payload.place.rpartition("/")[2] for point in library.collection.scroll())
 
 
 ALL = ["article.pdf#page=1", "article.pdf#page=2", "article.pdf#page=3", "noise.png", "notes.md#char=0,31"]
 
 
-def test_a_folder_becomes_points_with_places_and_vectors(folder, collection, small_encoder, tmp_path):
-    thumbnails = Thumbnails(tmp_path / "thumbnails")
-    report = index(folder, collection, small_encoder, thumbnails=thumbnails)
-    assert places(collection) == ALL
+def test_a_folder_becomes_points_with_places_and_vectors(folder, library, tmp_path):
+    library = vr.open(":memory:", library.encoder, thumbnails=tmp_path / "thumbnails")
+    thumbnails = library.thumbnails
+    report = library.index(folder)
+    assert places(library) == ALL
     assert (report.indexed, report.unchanged, report.failures) == (3, 0, [])
     assert dict(report.encoded) == {"page": 3, "image": 1, "text": 1}
-    for point in collection.scroll(with_vectors=True):
+    for point in library.collection.scroll(with_vectors=True):
         assert np.isfinite(point.vector).all() and point.payload.file_hash and point.payload.modified_at
         assert bool(thumbnails.find(point.payload.content_hash)) == (point.payload.kind != "text")
 
 
-def test_an_unchanged_folder_is_not_read_again(folder, collection, small_encoder):
-    index(folder, collection, small_encoder)
+def test_an_unchanged_folder_is_not_read_again(folder, library, small_encoder):
+    library.index(folder)
     again = Counting(small_encoder)
-    report = index(folder, collection, again)
+    report = through(library, again).index(folder)
     assert (report.unchanged, report.indexed, again.items) == (3, 0, [])
 
 
-def test_of_an_edited_pdf_only_the_new_page_is_encoded(folder, collection, small_encoder):
-    index(folder, collection, small_encoder)
-    vectors = {point.payload.content_hash: point.vector for point in collection.scroll(with_vectors=True)}
+def test_of_an_edited_pdf_only_the_new_page_is_encoded(folder, library, small_encoder):
+    library.index(folder)
+    vectors = {point.payload.content_hash: point.vector for point in library.collection.scroll(with_vectors=True)}
     pdf(folder / "article.pdf", [5, 0, 2])  # a page before, one less in the middle
     edited = Counting(small_encoder)
-    report = index(folder, collection, edited)
+    report = through(library, edited).index(folder)
     assert [item.fragment for item in edited.items] == ["page=1"]
     assert (report.indexed, report.unchanged, dict(report.reused)) == (1, 2, {"page": 2})
-    assert places(collection) == ALL
-    for point in collection.scroll(with_vectors=True):
+    assert places(library) == ALL
+    for point in library.collection.scroll(with_vectors=True):
         if point.payload.fragment in ("page=2", "page=3"):
             np.testing.assert_allclose(point.vector, vectors[point.payload.content_hash], atol=1e-6)
 
 
-def test_a_shorter_file_leaves_no_stale_page(folder, collection, small_encoder):
-    index(folder, collection, small_encoder)
+def test_a_shorter_file_leaves_no_stale_page(folder, library):
+    library.index(folder)
     pdf(folder / "article.pdf", [1])
-    index(folder, collection, small_encoder)
-    assert places(collection) == ["article.pdf#page=1", *ALL[3:]]
+    library.index(folder)
+    assert places(library) == ["article.pdf#page=1", *ALL[3:]]
 
 
-def test_an_interrupted_run_goes_on_where_it_was(folder, collection, small_encoder, monkeypatch):
-    monkeypatch.setattr("vlm2vec_rag.indexing.BATCH_ITEMS", 2)
+def test_an_interrupted_run_goes_on_where_it_was(folder, library, small_encoder, monkeypatch):
+    monkeypatch.setattr("vlm2vec_rag.library.indexing.BATCH_ITEMS", 2)
     first = Counting(small_encoder, fail_after=3)
     with pytest.raises(KeyboardInterrupt):
-        index(folder, collection, first)
-    assert 0 < collection.count() < 5
+        through(library, first).index(folder)
+    assert 0 < library.collection.count() < 5
     second = Counting(small_encoder)
-    index(folder, collection, second)
-    assert places(collection) == ALL
+    through(library, second).index(folder)
+    assert places(library) == ALL
     assert len(first.items) + len(second.items) == 5
 
 
-def test_a_broken_file_is_one_line_and_the_others_go_on(folder, collection, small_encoder):
+def test_a_broken_file_is_one_line_and_the_others_go_on(folder, library):
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n" + b"rubbish" * 50)
     (folder / "empty.png").write_bytes(b"")
-    report = index(folder, collection, small_encoder)
-    assert places(collection) == ALL
+    report = library.index(folder)
+    assert places(library) == ALL
     assert sorted(Path(each.source).name for each in report.failures) == ["broken.pdf", "empty.png"]
     assert all(each.reason for each in report.failures)
 
 
-def test_an_item_that_cannot_be_encoded_costs_only_itself(folder, collection, small_encoder):
+def test_an_item_that_cannot_be_encoded_costs_only_itself(folder, library, small_encoder):
     from vlm2vec_rag.errors import VlmRagError
 
     class Picky(Counting):
@@ -150,69 +154,95 @@ def test_an_item_that_cannot_be_encoded_costs_only_itself(folder, collection, sm
                 raise VlmRagError("does not fit the memory")
             return super().encode_items(items, **settings)
 
-    report = index(folder, collection, Picky(small_encoder))
-    assert places(collection) == [each for each in ALL if each != "noise.png"]
+    report = through(library, Picky(small_encoder)).index(folder)
+    assert places(library) == [each for each in ALL if each != "noise.png"]
     assert [each.reason for each in report.failures] == ["image: does not fit the memory"]
-    assert index(folder, collection, small_encoder).indexed == 1
-    assert places(collection) == ALL
+    assert library.index(folder).indexed == 1
+    assert places(library) == ALL
 
 
-def test_the_same_page_in_two_files_is_encoded_once_and_found_in_both(folder, collection, small_encoder):
+def test_the_same_page_in_two_files_is_encoded_once_and_found_in_both(folder, library, small_encoder):
     shutil.copy(folder / "article.pdf", folder / "copy.pdf")
     counting = Counting(small_encoder)
-    index(folder, collection, counting)
+    through(library, counting).index(folder)
     assert sum(item.kind == "page" for item in counting.items) == 3
-    assert sum("copy.pdf" in place for place in places(collection)) == 3
+    assert sum("copy.pdf" in place for place in places(library)) == 3
 
 
-def test_a_removed_file_is_kept_until_pruned(folder, collection, small_encoder):
-    index(folder, collection, small_encoder)
+def test_a_removed_file_is_kept_until_pruned(folder, library):
+    library.index(folder)
     (folder / "noise.png").unlink()
-    report = index(folder, collection, small_encoder)
-    assert [Path(source).name for source in report.gone] == ["noise.png"] and places(collection) == ALL
-    report = index(folder, collection, small_encoder, prune=True)
+    report = library.index(folder)
+    assert [Path(source).name for source in report.gone] == ["noise.png"] and places(library) == ALL
+    report = library.index(folder, prune=True)
     assert report.gone == [] and len(report.removed) == 1
-    assert "noise.png" not in places(collection)
+    assert "noise.png" not in places(library)
 
 
-def test_pruning_spares_what_lies_elsewhere(folder, collection, small_encoder, tmp_path):
+def test_pruning_spares_what_lies_elsewhere(folder, library, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "other.md").write_text("Other notes, elsewhere.")
-    index([folder, elsewhere], collection, small_encoder)
+    library.index([folder, elsewhere])
     (elsewhere / "other.md").unlink()
-    report = index(folder, collection, small_encoder, prune=True)
-    assert report.removed == [] and len(places(collection)) == 6
+    report = library.index(folder, prune=True)
+    assert report.removed == [] and len(places(library)) == 6
 
 
 def test_words_alone_can_be_indexed(folder):
-    with open_collection(":memory:", fingerprint=Fingerprint(model="words only")) as collection:
-        index(folder, collection)
-        assert places(collection) == ALL
-        assert collection.search(text="violin", mode="bm25")[0].payload.fragment == "char=0,31"
+    with vr.open(":memory:", "none") as library:
+        library.index(folder)
+        assert places(library) == ALL
+        assert library.search("violin")[0].place.endswith("notes.md#char=0,31")
 
 
-def test_a_collection_keeps_to_one_way_of_reading(folder, collection, small_encoder):
-    index(folder, collection, small_encoder, media=MediaSettings(pdf_engine="pypdfium2"))
-    assert collection.settings["media"]["pdf_engine"] == "pypdfium2"
-    index(folder, collection, small_encoder)  # takes its own
+def test_a_collection_keeps_to_one_way_of_reading(folder, tmp_path, small_encoder):
+    place = tmp_path / "c"
+    with vr.open(place, small_encoder, media=MediaSettings(pdf_engine="pypdfium2")) as library:
+        library.index(folder)
+        assert library.collection.settings["media"]["pdf_engine"] == "pypdfium2"
+    with vr.open(place, small_encoder) as library:
+        assert library.reader.settings.pdf_engine == "pypdfium2"  # takes its own
     with pytest.raises(InvalidInput, match=r"pdf_engine 'pypdfium2' against 'pymupdf'"):
-        index(folder, collection, small_encoder, media=MediaSettings(pdf_engine="pymupdf"))
+        vr.open(place, small_encoder, media=MediaSettings(pdf_engine="pymupdf"))
 
 
-def test_what_cannot_be_indexed_at_all_is_refused(folder, collection, small_encoder, encoder, tmp_path):
+def test_what_cannot_be_indexed_at_all_is_refused(folder, library, encoder, tmp_path):
     with pytest.raises(MediaError, match="no-such-folder"):
-        index(tmp_path / "no-such-folder", collection, small_encoder)
+        library.index(tmp_path / "no-such-folder")
     with pytest.raises(FingerprintMismatch):
-        index(folder, collection, encoder)
-    with pytest.raises(InvalidInput, match="no encoder is given"):
-        index(folder, collection)
+        through(library, encoder).index(folder)
+    with pytest.raises(InvalidInput, match="no encoder to make more"):
+        Library(library.collection, Setup(place=":memory:")).index(folder)
+    for empty in ("", " ", [""], ["files", ""]):
+        with pytest.raises(InvalidInput, match="a path to index is empty"):
+            library.index(empty)
 
 
-def test_the_observer_hears_every_file_and_item(folder, collection, small_encoder):
+def test_pruning_most_of_a_collection_has_to_be_meant(folder, library):
+    library.index(folder)
+    for name in ("noise.png", "notes.md"):
+        (folder / name).unlink()
+    with pytest.raises(InvalidInput, match="would remove 2 of 3 files"):
+        library.index(folder, prune=True)
+    assert places(library) == ALL  # nothing was touched
+    assert len(library.index(folder, prune="all").removed) == 2
+    assert places(library) == ALL[:3]
+
+
+def test_an_empty_folder_where_a_disk_was_is_not_pruned_by_mistake(folder, library):
+    library.index(folder)
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(InvalidInput, match="if a disk is not mounted"):
+        library.index(folder, prune=True)
+    assert places(library) == ALL
+
+
+def test_the_callback_hears_every_file_and_item(folder, library):
     heard = []
 
-    class Observer:
+    class Callback:
         def planned(self, files, items):
             heard.append(("planned", files, items))
 
@@ -223,7 +253,7 @@ def test_the_observer_hears_every_file_and_item(folder, collection, small_encode
             heard.append(("items", sum(kinds.values())))
 
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nrubbish")
-    index(folder, collection, small_encoder, observer=Observer())
+    library.index(folder, callback=Callback())
     assert ("planned", 3, 5) in heard
     assert {("done", "broken.pdf", False), ("done", "noise.png", True)} <= set(heard)
     assert sum(each[1] for each in heard if each[0] == "items") == 5
@@ -234,17 +264,15 @@ def test_a_killed_process_loses_nothing_and_nothing_comes_twice(folder, tmp_path
     """kill -9 in the middle of a run over real files, on the embedded engine; then the same run again."""
     pdf(folder / "long.pdf", list(range(12)) * 4)
     script = (
-        "import sys, time; import vlm2vec_rag.indexing as indexing\n"
-        "from vlm2vec_rag.collection import open_collection\n"
-        "from vlm2vec_rag.fingerprint import Fingerprint\n"
+        "import sys, time; import vlm2vec_rag as vr; import vlm2vec_rag.library.indexing as indexing\n"
         "indexing.BATCH_ITEMS = 4\n"
         "if __name__ == '__main__':\n"
-        "    collection = open_collection(sys.argv[2], fingerprint=Fingerprint(model='words only'))\n"
-        "    write = collection.upsert\n"
+        "    library = vr.open(sys.argv[2], 'none')\n"
+        "    write = library.collection.upsert\n"
         "    def slowly(points):\n"
         "        write(points); print('written', flush=True); time.sleep(0.3)\n"
-        "    collection.upsert = slowly\n"
-        "    indexing.index(sys.argv[1], collection)\n"
+        "    library.collection.upsert = slowly\n"
+        "    library.index(sys.argv[1])\n"
     )
     program = tmp_path / "run.py"
     program.write_text(script)
@@ -256,15 +284,15 @@ def test_a_killed_process_loses_nothing_and_nothing_comes_twice(folder, tmp_path
         os.kill(process.pid, signal.SIGKILL)
     for attempt in range(50):  # the kernel lets go of the folder's lock a moment after the death
         try:
-            collection = open_collection(tmp_path / "c")
+            library = vr.open(tmp_path / "c")
             break
         except Exception:
             if attempt == 49:
                 raise
             time.sleep(0.1)
-    with collection:
-        assert collection.count() >= 12
-        report = index(folder, collection)
+    with library:
+        assert library.collection.count() >= 12
+        report = library.index(folder)
         assert report.failures == []
-        assert places(collection) == sorted([*ALL, *(f"long.pdf#page={page}" for page in range(1, 49))])
-        assert index(folder, collection).unchanged == 4
+        assert places(library) == sorted([*ALL, *(f"long.pdf#page={page}" for page in range(1, 49))])
+        assert library.index(folder).unchanged == 4
