@@ -56,6 +56,7 @@ def make_video(
     sound: bool = False,
     cover: bool = False,
     subtitles: Sequence[tuple[float, float, str]] = (),
+    forced_subtitles: Sequence[tuple[float, float, str]] = (),
     height: int = HEIGHT,
     width: int = WIDTH,
     keyframes_every: int | None = 30,
@@ -78,6 +79,7 @@ def make_video(
         sound: Add two seconds of silence.
         cover: Add a cover image, before the video.
         subtitles: (start_s, end_s, words).
+        forced_subtitles: The same, for a track before them that is marked as forced and as the default.
         height: Of a frame as drawn.
         width: Of a frame as drawn.
         keyframes_every: So many frames.
@@ -96,6 +98,7 @@ def make_video(
             stream.codec_context.gop_size = keyframes_every
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
+        forced = _add_captions(output, path.suffix[1:], is_forced=True) if forced_subtitles else None
         captions = _add_captions(output, path.suffix[1:]) if subtitles else None
         audio = output.add_stream("aac", rate=48000) if sound else None
         output.start_encoding()
@@ -108,8 +111,9 @@ def make_video(
             frame.pts = number if times is None else int(times[number] / base)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-        for start_s, end_s, words in subtitles:
-            output.mux(_cue(captions, start_s, end_s, words))
+        for track, cues in ((forced, forced_subtitles), (captions, subtitles)):
+            for start_s, end_s, words in cues:
+                output.mux(_cue(track, start_s, end_s, words))
         if audio is not None:
             _add_silence(output, audio)
     if turn:
@@ -158,7 +162,9 @@ def _add_silence(output: Any, stream: Any) -> None:
     output.mux(stream.encode(None))
 
 
-def _add_captions(output: Any, container: str) -> Any:
+def _add_captions(output: Any, container: str, *, is_forced: bool = False) -> Any:
+    from av.stream import Disposition
+
     stream = output.add_stream("mov_text" if container in ("mp4", "mov") else "subrip")
     # FFmpeg's encoders want the styles that their words refer to
     stream.codec_context.subtitle_header = (
@@ -166,6 +172,8 @@ def _add_captions(output: Any, container: str) -> Any:
         b"Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Text\n"
     )
     stream.codec_context.time_base = Fraction(1, 1000)
+    if is_forced:
+        stream.disposition = Disposition.forced.value | Disposition.default.value
     return stream
 
 

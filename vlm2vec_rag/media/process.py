@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 
 from vlm2vec_rag.errors import MediaError, VlmRagError
 from vlm2vec_rag.media import wire
+from vlm2vec_rag.media.notes import note
 from vlm2vec_rag.media.settings import MediaLimits, MediaSettings
 from vlm2vec_rag.media.worker import OUT_OF_MEMORY
 
@@ -23,7 +24,18 @@ BOOT_S = 60.0  # 0.08 s here; a cold disk or a busy machine takes far longer
 # the parent's search path, without its environment and without running its main module again, as spawn would
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from vlm2vec_rag.media.worker import main; main()"
 # keys, tokens and addresses in the environment are none of the worker's business
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMP", "TEMP", "TMPDIR", "LANG", "LC_ALL")
+_PASSED_ON = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "TMP",
+    "TEMP",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "LC_MESSAGES",
+)
 
 # threads and arenas reserve address space for each core, which would use up the memory limit on a large machine
 _SMALL = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -51,7 +63,7 @@ class Worker:
         self.answered = 0  # requests that this process has served
 
     def ask(self, method: str, arguments: list[Any], timeout_s: float) -> Any:
-        """Send a request and wait for its answer.
+        """Send a request and wait for its answer. What the worker notes meanwhile is noted here.
 
         Raises:
             VlmRagError: What the worker raised.
@@ -60,8 +72,11 @@ class Worker:
             MediaError: No process can be started.
         """
         process = self._running()
-        answer = self._exchange(process, {"method": method, "arguments": arguments, "seconds": timeout_s}, timeout_s)
+        request = {"method": method, "arguments": arguments, "seconds": timeout_s}
+        answer, notes = self._exchange(process, request, timeout_s)
         self.answered += 1
+        for each in notes:
+            note(each)
         if isinstance(answer, VlmRagError):
             raise answer
         return answer

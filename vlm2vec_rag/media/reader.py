@@ -18,6 +18,7 @@ from vlm2vec_rag.errors import (
 )
 from vlm2vec_rag.items import Clip, Image, Item, Page
 from vlm2vec_rag.media.guard import ITEMS, Clock, Guard
+from vlm2vec_rag.media.notes import collected_notes
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.process import TimedOut, WorkerDied
@@ -25,6 +26,8 @@ from vlm2vec_rag.media.settings import MediaInfo, MediaKind, MediaLimits, MediaS
 from vlm2vec_rag.media.sniff import sniff
 from vlm2vec_rag.media.worker import answer
 
+_MOST_NOTES = 20  # of a file
+_MOST_NOTED_FILES = 100_000
 _MOST_DEATHS = 3  # of the worker over one file, before the rest of the file is given up
 
 
@@ -54,6 +57,7 @@ class MediaReader:
         self.settings = settings.settled()
         self.limits = limits
         self._lock = threading.RLock()
+        self._notes: dict[str, list[str]] = {}
         self._guard = Guard(self.settings, limits) if isolated else None
         self._opener = Opener(self.settings, limits)  # opens nothing until it is asked, which it is without a worker
 
@@ -159,6 +163,14 @@ class MediaReader:
             raise InvalidInput(f"dpi is {dpi}; expected 1 to 10000 (300 is print quality)")
         return cast(Image, self._ask(path, "export", page, dpi))
 
+    def take_notes(self, path: str | os.PathLike[str]) -> list[str]:
+        """What is to be said of how a file was read since this was last asked: a guessed encoding, a cut off end.
+
+        Each is a sentence for a report, without the file's name.
+        """
+        with self._lock:
+            return self._notes.pop(os.path.abspath(path), [])  # noqa: PTH100
+
     def close(self) -> None:
         """End the process. The reader may be used again, and starts another one then."""
         with self._lock:
@@ -189,13 +201,23 @@ class MediaReader:
         if kind is None:
             kind = sniff(path).kind  # reads the first bytes only: a missing or foreign file needs no process
         name = os.path.abspath(path)  # noqa: PTH100  not resolved: `..` and links stay as the caller wrote them
-        with self._lock:
-            if self._guard is not None:
-                return self._guard.ask(kind, method, name, arguments, clock)
-            result = answer(self._opener, method, [name, *arguments])
+        with self._lock, collected_notes() as notes:
+            try:
+                if self._guard is not None:
+                    return self._guard.ask(kind, method, name, arguments, clock)
+                result = answer(self._opener, method, [name, *arguments])
+            finally:
+                self._keep_notes(name, notes)
         if isinstance(result, VlmRagError):
             raise result
         return result
+
+    def _keep_notes(self, name: str, notes: list[str]) -> None:
+        if notes:
+            kept = self._notes.pop(name, [])
+            self._notes[name] = list(dict.fromkeys(kept + notes))[:_MOST_NOTES]
+            if len(self._notes) > _MOST_NOTED_FILES:  # nobody takes them
+                del self._notes[next(iter(self._notes))]
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:

@@ -32,6 +32,7 @@ class MediaSettings:
     video_reader: VideoReader = "pyav"
     supersample: float = 1.0  # pages are rendered so many times larger, then reduced: 1.5 is 150 dpi for A4
     text_chars: int = 2000  # longest passage of a text file
+    subtitle_language: str | None = None  # of the track to prefer, such as "de"; None: that of the user's locale
     ocr: bool = False  # read words in scanned pages, images and frames while indexing; takes seconds for each
     password: str | None = field(default=None, repr=False)  # tried on encrypted PDF files
 
@@ -53,7 +54,8 @@ class MediaSettings:
         """
         settled = self.settled()
         # what was added later is recorded only where it is used, so that older collections keep their signature
-        left_out = {"password"} if self.ocr else {"password", "ocr"}
+        added_later = {name for name in ("ocr", "subtitle_language") if not getattr(self, name)}
+        left_out = {"password", *added_later}
         return {each.name: getattr(settled, each.name) for each in fields(self) if each.name not in left_out}
 
     @classmethod

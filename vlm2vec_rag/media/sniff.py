@@ -128,7 +128,7 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
         if head.startswith(magic):
             raise UnsupportedMedia(f"{path}: is {what}; {advice}")
     if looks_like_text(head):
-        start = decode(head)[0].lstrip("\ufeff \t\r\n")[:2000].lower().encode()
+        start = decode(head).text.lstrip("\ufeff \t\r\n")[:2000].lower().encode()
         for magic, what, advice in _MARKUP:
             if start.startswith(magic) or (start.startswith(b"<?xml") and magic in start):
                 raise UnsupportedMedia(f"{path}: is {what}; {advice}")

@@ -10,6 +10,8 @@ from pathlib import Path
 from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
 from vlm2vec_rag.items import Text
 from vlm2vec_rag.media.decode import decode
+from vlm2vec_rag.media.front_matter import front_matter
+from vlm2vec_rag.media.notes import note
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import Sniffed
 
@@ -32,8 +34,17 @@ class TextFile:
                 "split it or raise limits.text_bytes"
             )
         self._path, self._format = path, sniffed.format
-        text, self._encoding = decode(Path(path).read_bytes())
-        sections = markdown_sections(text) if sniffed.format == "markdown" else [Section("", 0, len(text))]
+        decoded = decode(Path(path).read_bytes())
+        if decoded.is_doubtful:
+            note(f"read as {decoded.encoding}, a guess from few characters; save it as UTF-8 to be sure")
+        text = decoded.text
+        fields, begin = front_matter(text) if sniffed.format == "markdown" else ({}, 0)
+        title = str(fields.get("title", ""))
+        if sniffed.format == "markdown" and text[begin:].strip():
+            sections = markdown_sections(text, begin, title)
+        else:  # nothing but fields are the text themselves
+            sections = [Section(title, 0, len(text))]
+        self._metadata = {**fields, "encoding": decoded.encoding}
         self._passages = [
             (section.title, start, text[start:end])
             for section in sections
@@ -47,7 +58,7 @@ class TextFile:
 
     def item(self, index: int) -> Text:
         title, start, text = self._passages[index]
-        return Text(text=text, source=self._path, title=title, start_char=start, metadata={"encoding": self._encoding})
+        return Text(text=text, source=self._path, title=title, start_char=start, metadata=self._metadata)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -62,14 +73,20 @@ class Section:
     end: int
 
 
-def markdown_sections(text: str) -> list[Section]:
-    """Cut at headings (`#` and underlined ones), which stay with their section; code blocks hold no headings."""
+def markdown_sections(text: str, begin: int = 0, document_title: str = "") -> list[Section]:
+    """Cut at headings (`#` and underlined ones), which stay with their section; code blocks hold no headings.
+
+    Args:
+        text: Of a whole file.
+        begin: Where its front matter ends.
+        document_title: Stands above all headings, unless the first heading says the same.
+    """
     sections: list[Section] = []
-    path: list[tuple[int, str]] = []
-    begin, fence = 0, ""
-    previous_start, previous = 0, ""
-    position = 0
-    for line in text.splitlines(keepends=True):
+    path: list[tuple[int, str]] = [(0, document_title)] if document_title else []
+    fence = ""
+    previous_start, previous = begin, ""
+    position = begin
+    for line in text[begin:].splitlines(keepends=True):
         bare = line.rstrip("\n")
         heading: tuple[int, int, str] | None = None  # where it starts, its level, its words
         if match := _FENCE.match(bare):
@@ -85,7 +102,7 @@ def markdown_sections(text: str) -> list[Section]:
         if heading is not None:
             start, level, words = heading
             sections.append(Section(_title(path), begin, start))
-            path = [above for above in path if above[0] < level] + [(level, words)]
+            path = [above for above in path if above[0] < level and above != (0, words)] + [(level, words)]
             begin = start
         previous_start, previous = position, bare if heading is None else ""
         position += len(line)

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from vlm2vec_rag.errors import UnreadableMedia, VlmRagError
 from vlm2vec_rag.media import wire
+from vlm2vec_rag.media.notes import collected_notes
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.settings import MediaLimits, MediaSettings
 
@@ -38,7 +39,9 @@ def main() -> None:
         while True:
             request = wire.read(requests, REQUEST_BYTES)
             limit_processor_time(request["seconds"])
-            wire.write(answers, answer(opener, request["method"], request["arguments"]))
+            with collected_notes() as notes:
+                result = answer(opener, request["method"], request["arguments"])
+            wire.write(answers, [result, notes])
     except (wire.Disconnected, BrokenPipeError):
         return
     except MemoryError:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
 from vlm2vec_rag.media import MediaLimits, MediaSettings
-from vlm2vec_rag.media.decode import decode
+from vlm2vec_rag.media.notes import collected_notes
 from vlm2vec_rag.media.sniff import sniff
 from vlm2vec_rag.media.texts import TextFile, markdown_sections, passages
 
@@ -126,22 +126,56 @@ def test_sections_follow_each_other_without_a_gap(text):
     assert all(one.end == two.start for one, two in itertools.pairwise(sections))
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"]
-)
-def test_encodings_are_found(tmp_path, encoding):
-    words = "Größe, naïve café: 25 % of it\nand another line of words\n" * 5
-    path = tmp_path / "a.txt"
-    path.write_bytes(words.encode(encoding))
+def test_a_guessed_encoding_is_recorded_and_noted_where_it_is_doubtful(tmp_path):
+    long, short = tmp_path / "long.txt", tmp_path / "short.txt"
+    long.write_bytes("Съешь же ещё этих мягких французских булок".encode("cp1251"))
+    short.write_bytes("слово".encode("cp1251"))
+    with collected_notes() as notes:
+        [item] = read(long)
+    assert item.metadata == {"encoding": "cp1251"} and not notes
+    with collected_notes() as notes:
+        [item] = read(short)
+    assert item.text == "слово"
+    assert notes == ["read as cp1251, a guess from few characters; save it as UTF-8 to be sure"]
+
+
+POST = """---
+title: Notes on ships
+date: 2026-01-31
+tags: [sea, steam]
+---
+Before.
+
+# Notes on ships
+
+## Engines
+
+Words.
+"""
+
+
+def test_front_matter_is_metadata_and_never_a_heading(tmp_path):
+    path = tmp_path / "post.md"
+    path.write_text(POST)
+    items = read(path)
+    fields = {"title": "Notes on ships", "date": "2026-01-31", "tags": ["sea", "steam"], "encoding": "utf-8"}
+    assert [dict(item.metadata) for item in items] == [fields] * 3
+    assert [item.title for item in items] == ["Notes on ships", "Notes on ships", "Notes on ships › Engines"]
+    assert items[0].text == "Before." and POST[items[2].start_char :].startswith("## Engines")
+    assert not any("2026" in item.text for item in items)
+
+
+def test_a_note_of_nothing_but_fields_is_read_as_it_stands(tmp_path):
+    path = tmp_path / "note.md"
+    path.write_text("---\ntitle: Ann\nborn: 1815\n---\n")
     [item] = read(path)
-    assert item.text == words.strip()
-    found = str(item.metadata["encoding"])
-    assert found == "windows-1252" if "utf" not in encoding else found.startswith(encoding.removesuffix("-sig"))
+    assert "born: 1815" in item.text and item.metadata["born"] == 1815
 
 
-def test_one_damaged_byte_does_not_garble_a_whole_file():
-    text, encoding = decode(("日本語のテキスト" * 20).encode()[:-1] + b"\xff\n" + "と".encode())
-    assert encoding == "utf-8" and text.startswith("日本語") and text.endswith("と")
+def test_a_plain_text_has_no_front_matter(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text(POST)
+    assert read(path)[0].text.startswith("---\ntitle") and "date" not in read(path)[0].metadata
 
 
 def test_a_file_of_blanks_is_unreadable(tmp_path):

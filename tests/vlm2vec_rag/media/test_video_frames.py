@@ -15,6 +15,7 @@ from PIL import Image
 
 from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.media import MediaLimits, MediaSettings
+from vlm2vec_rag.media.notes import collected_notes
 from vlm2vec_rag.media.sniff import sniff
 from vlm2vec_rag.media.video.clips import VideoFile
 from vlm2vec_rag.pixels import resize, target_size
@@ -81,7 +82,8 @@ def open_video(path: Path, limits: MediaLimits | None = None, **settings: object
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_frames_and_times_are_exact(shelf, name, reader):
-    check_every_frame(open_video(shelf(name, **EVERYWHERE[name]), video_reader=reader))
+    begins_s = 5.0 if name.startswith("late") else 0.0
+    check_every_frame(open_video(shelf(name, **EVERYWHERE[name]), video_reader=reader), begins_s)
 
 
 @pytest.mark.parametrize("name", PYAV_ONLY)
@@ -89,16 +91,20 @@ def test_pyav_is_exact_on_the_other_containers_too(shelf, name):
     check_every_frame(open_video(shelf(name, **PYAV_ONLY[name])))
 
 
-def check_every_frame(file: VideoFile) -> None:
+def check_every_frame(file: VideoFile, begins_s: float = 0.0) -> None:
     clip = file.item(0)
     assert [read(frame) for frame in clip.frames] == EVEN
-    assert clip.times_s == pytest.approx([number / RATE for number in EVEN], abs=0.001)
-    assert file.info().duration_s == pytest.approx(FRAMES / RATE, abs=0.05)
+    late_s = clip.times_s[0]
+    assert late_s == pytest.approx(begins_s, abs=0.03 if begins_s else 0.001)  # a frame of sound goes before the first
+    assert clip.times_s == pytest.approx([late_s + number / RATE for number in EVEN], abs=0.001)
+    assert file.info().duration_s == pytest.approx(late_s + FRAMES / RATE, abs=0.05)
     # and again at places all over, backwards too: a reader that carries something over gets these wrong
     for start in random.Random(1).sample(range(FRAMES - 10), 12):
-        clip = file.clip((start - 0.5) / RATE if start else 0.0, (start + 6.5) / RATE, frames=3)
+        begin_s = late_s + (start - 0.5) / RATE if start else 0.0
+        clip = file.clip(begin_s, late_s + (start + 6.5) / RATE, frames=3)
         assert [read(frame) for frame in clip.frames] == [start, start + 3, start + 6]
-        assert clip.times_s == pytest.approx([each / RATE for each in (start, start + 3, start + 6)], abs=0.001)
+        expected = [late_s + each / RATE for each in (start, start + 3, start + 6)]
+        assert clip.times_s == pytest.approx(expected, abs=0.001)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -210,6 +216,112 @@ def test_subtitles_beside_a_video_go_before_those_inside(tmp_path):
     (tmp_path / "talk.en.srt").write_text("1\n00:00:00,500 --> 00:00:01,000\nbeside\n")
     clip = open_video(path).item(0)
     assert (clip.text, clip.metadata) == ("beside", {"subtitles": "talk.en.srt"})
+
+
+def test_a_forced_track_never_stands_for_the_full_one(tmp_path):
+    foreign, full = [(0.0, 1.0, "bonjour")], [(0.0, 1.0, "he says good day"), (1.0, 2.0, "and leaves")]
+    path = make_video(tmp_path / "film.mkv", subtitles=full, forced_subtitles=foreign)
+    assert open_video(path).item(0).text == "he says good day\nand leaves"
+    (tmp_path / "film.en.forced.srt").write_text("1\n00:00:00,500 --> 00:00:01,000\nau revoir\n")
+    assert open_video(path).item(0).text == "he says good day\nand leaves"
+
+
+@pytest.mark.parametrize("empty", ["", "\n\n", "no cue in here", "1\n00:00:01,000 --> 00:00:02,000\n\n"])
+def test_a_subtitle_file_without_cues_leaves_it_to_the_track_inside(tmp_path, empty):
+    path = make_video(tmp_path / "film.mkv", subtitles=[(0.0, 1.0, "inside")])
+    (tmp_path / "film.srt").write_text(empty)
+    clip = open_video(path).item(0)
+    assert (clip.text, clip.metadata) == ("inside", {"subtitles": "inside the video"})
+
+
+def test_the_language_of_the_reader_goes_first(tmp_path):
+    path = make_video(tmp_path / "film.mp4")
+    for language, words in (("de", "Guten Tag"), ("EN-us", "good day"), ("fr", "bonjour")):
+        (tmp_path / f"film.{language}.srt").write_text(f"1\n00:00:01,000 --> 00:00:02,000\n{words}\n")
+    assert open_video(path, subtitle_language="en").item(0).text == "good day"
+    assert open_video(path, subtitle_language="fra").item(0).text == "bonjour"
+
+
+def test_an_old_encoding_of_a_subtitle_file_is_found_and_noted(tmp_path):
+    path = make_video(tmp_path / "film.mp4")
+    (tmp_path / "film.srt").write_bytes("1\n00:00:01,000 --> 00:00:02,000\nпривет\n".encode("cp1251"))
+    with collected_notes() as notes:
+        assert open_video(path).item(0).text == "привет"
+    assert notes == ["film.srt is read as cp1251, a guess from few characters; save it as UTF-8"]
+
+
+LATE = [Fraction(index, RATE) + 4 for index in range(90)]
+SRT_LATE = "1\n00:00:04,500 --> 00:00:05,000\nwhile it runs\n\n2\n00:00:00,500 --> 00:00:01,000\nwhile it is black\n"
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.mov", "late.ts", "late.flv"])
+def test_times_are_the_player_s_where_sound_begins_before_the_video(tmp_path, name):
+    """Each as FFmpeg's own ffprobe tells it: the time of a frame less the start of its container."""
+    container = {"ts": "mpegts"}.get(name.split(".")[-1])
+    path = make_video(tmp_path / name, times=LATE, sound=True, container=container)
+    (tmp_path / "late.srt").write_text(SRT_LATE)
+    file = open_video(path)
+    clip = file.item(0)
+    assert clip.times_s[0] == pytest.approx(4, abs=0.03) and file.info().duration_s == pytest.approx(7, abs=0.06)
+    assert (clip.start_s, clip.end_s) == (0.0, file.info().duration_s)
+    assert file.clip(4.2, 5.0).text == "while it runs" and file.clip(0.0, 2.0).text == "while it is black"
+    assert read(file.clip(5.02, 5.04).frames[0]) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize("name", ["begun.mp4", "begun.mkv", "begun.ts"])
+def test_times_begin_with_the_video_where_its_clock_began_long_before(tmp_path, name):
+    container = {"ts": "mpegts"}.get(name.split(".")[-1])
+    times = [each + 96 for each in LATE]
+    inside = [] if container else [(100.5, 101.5, "in the first second")]
+    file = open_video(make_video(tmp_path / name, times=times, container=container, subtitles=inside))
+    assert file.item(0).times_s[0] == 0 and file.info().duration_s == pytest.approx(3, abs=0.05)
+    if inside:
+        assert file.clip(0.6, 1.4).text == "in the first second" and file.clip(2.0, 2.5).text == ""
+
+
+def forge(path: Path, box: bytes, offset: int, value: int, size: int = 4) -> None:
+    """Write a number into each box of an MP4 file, `offset` bytes after the box's name."""
+    data = bytearray(path.read_bytes())
+    at = data.find(box)
+    assert at > 0
+    while at > 0:
+        data[at + 4 + offset : at + 4 + offset + size] = value.to_bytes(size, "big")
+        at = data.find(box, at + 4)
+    path.write_bytes(data)
+
+
+def test_a_forged_duration_cannot_plan_thousands_of_clips(tmp_path):
+    path = make_video(tmp_path / "forged.mp4", frames=12, codec_options={"bf": "0"}, options={"use_editlist": "0"})
+    scale = int.from_bytes(path.read_bytes().partition(b"mdhd")[2][12:16], "big")
+    # each of 12 frames an hour apart: half a day, in which no more happens than 12 frames
+    forge(path, b"stts", 12, 3540 * scale)
+    for box, offset in ((b"mdhd", 16), (b"mvhd", 16), (b"tkhd", 20)):
+        forge(path, box, offset, 2**31)
+    file = open_video(path)
+    assert file.info().items <= 24
+    last = file.item(file.info().items - 1)
+    assert read(last.frames[-1]) == 11
+
+
+def test_a_forged_length_of_the_last_frame_is_no_length(tmp_path):
+    path = make_video(tmp_path / "forged.mkv", frames=1)
+    assert open_video(path).info().items == 1
+    path = make_video(tmp_path / "forged.mp4", frames=1, codec_options={"bf": "0"})
+    forge(path, b"stts", 12, 2**31)
+    file = open_video(path)
+    assert file.info().items == 1 and (file.info().duration_s or 0) < 1
+
+
+def test_words_are_found_where_nothing_moves(tmp_path):
+    """A slide that stands for minutes makes one clip, and more only where something is said."""
+    times = [Fraction(0), Fraction(200)]
+    path = make_video(tmp_path / "slide.mkv", frames=2, times=times)
+    assert [open_video(path).item(0).start_s, open_video(path).info().items] == [0.0, 2]
+    (tmp_path / "slide.srt").write_text("1\n00:01:40,000 --> 00:01:42,000\nat a hundred\n")
+    file = open_video(path)
+    clips = [file.item(index) for index in range(file.info().items)]
+    assert [clip.start_s for clip in clips if "at a hundred" in clip.text] == [75.0, 100.0]
+    assert len(clips) == 4 and read(clips[1].frames[0]) == 0
 
 
 def test_without_subtitles_there_is_no_text(shelf):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from vlm2vec_rag.errors import InvalidInput, MediaLimit
 from vlm2vec_rag.items import Clip
+from vlm2vec_rag.media.decode import decode
+from vlm2vec_rag.media.notes import note
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import Sniffed
 from vlm2vec_rag.media.video import subtitles
 from vlm2vec_rag.media.video.container import is_jumbled, open_container, read_geometry, read_timeline, video_stream
-from vlm2vec_rag.media.video.windows import choose_frames, count_windows, window
+from vlm2vec_rag.media.video.sidecars import Sidecar, Track, beside, preferred_language
+from vlm2vec_rag.media.video.windows import choose_frames, planned_windows
 from vlm2vec_rag.pixels import reduced_size, resize
 
 if TYPE_CHECKING:
@@ -40,11 +43,13 @@ class VideoFile:
         with ExitStack() as opened:
             container = opened.enter_context(closing(open_container(path, sniffed.format)))
             self._timeline = read_timeline(container, video_stream(container, path, limits), path, limits)
-            self._clips = count_windows(self._timeline.duration_s, settings.window_s, settings.overlap_s)
-            if self._clips > limits.clips:
-                advice = "cut it, or raise window_s or limits.clips"
-                raise MediaLimit(f"{path}: makes {self._clips} clips, the limit is {limits.clips}; {advice}")
             self._cues, self._subtitles = self._find_cues()
+            events_s = sorted([*self._timeline.times_s, *(cue.start_s for cue in self._cues)])
+            duration_s, window_s, overlap_s = self._timeline.duration_s, settings.window_s, settings.overlap_s
+            self._windows = planned_windows(events_s, duration_s, window_s, overlap_s)
+            if len(self._windows) > limits.clips:
+                advice = "cut it, or raise window_s or limits.clips"
+                raise MediaLimit(f"{path}: makes {len(self._windows)} clips, the limit is {limits.clips}; {advice}")
             self._reader: FrameReader
             if settings.video_reader == "decord":
                 from vlm2vec_rag.media.video.decord import DecordReader
@@ -63,16 +68,14 @@ class VideoFile:
         return MediaInfo(
             kind="video",
             format=self._format,
-            items=self._clips,
+            items=len(self._windows),
             duration_s=self._timeline.duration_s,
             width=width,
             height=height,
         )
 
     def item(self, index: int) -> Clip:
-        settings = self._settings
-        start_s, end_s = window(index, self._timeline.duration_s, settings.window_s, settings.overlap_s)
-        return self.clip(start_s, end_s)
+        return self.clip(*self._windows[index])
 
     def clip(self, start_s: float, end_s: float, frames: int | None = None, max_pixels: int | None = None) -> Clip:
         """A stretch of the video, up to its end at most; `start_s == end_s` is the one frame on screen then."""
@@ -87,7 +90,7 @@ class VideoFile:
         ticks, images = zip(*self._reader.frames(chosen), strict=True)
         return Clip(
             frames=self._fitted(images, max_pixels or self._settings.max_pixels),
-            times_s=tuple(float((tick - timeline.ticks[0]) * timeline.time_base) for tick in ticks),
+            times_s=tuple(map(timeline.seconds, ticks)),
             start_s=start_s,
             end_s=end_s,
             source=self._path,
@@ -99,11 +102,35 @@ class VideoFile:
         self._reader.close()
 
     def _find_cues(self) -> tuple[Sequence[subtitles.Cue], str]:
-        """The cues and where they come from: a file beside the video goes before subtitles inside it."""
-        sidecar = subtitles.beside(Path(self._path))
-        if sidecar is not None and sidecar.stat().st_size <= self._limits.text_bytes:
-            return subtitles.parse(sidecar.read_bytes()), sidecar.name
-        return self._timeline.cues, "inside the video" if self._timeline.cues else ""
+        """The cues of the best track that has any, and its name: a file beside the video, or one inside it."""
+        timeline = self._timeline
+        tracks: list[tuple[Track, Sidecar | Sequence[subtitles.Shown]]] = [
+            *((sidecar.track, sidecar) for sidecar in beside(Path(self._path))),
+            *timeline.subtitles,
+        ]
+        language = preferred_language(self._settings.subtitle_language)
+        for track, held in sorted(tracks, key=lambda pair: pair[0].rank(language)):
+            if isinstance(held, Sidecar):
+                cues = subtitles.cues(self._read(held))
+            else:
+                cues = subtitles.cues(held, float(timeline.origin))
+            if cues:
+                return cues, track.name
+        return (), ""
+
+    def _read(self, sidecar: Sidecar) -> Sequence[subtitles.Shown]:
+        try:
+            size = sidecar.path.stat().st_size
+            if size > self._limits.text_bytes:
+                note(f"{sidecar.path.name} has {size} bytes, the limit is {self._limits.text_bytes}; it is not read")
+                return ()
+            decoded = decode(sidecar.path.read_bytes())
+        except OSError as error:
+            note(f"{sidecar.path.name} is not read: {error.strerror}")
+            return ()
+        if decoded.is_doubtful:
+            note(f"{sidecar.path.name} is read as {decoded.encoding}, a guess from few characters; save it as UTF-8")
+        return subtitles.parse(decoded.text)
 
     def _fitted(self, images: Sequence[PILImage], max_pixels: int) -> tuple[PILImage, ...]:
         """The frames with square pixels, reduced to the first one's target size where that changes no vector."""

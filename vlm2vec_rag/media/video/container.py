@@ -13,11 +13,14 @@ from typing import Any
 
 from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
 from vlm2vec_rag.media.settings import MediaLimits
-from vlm2vec_rag.media.video.subtitles import Cue, plain
+from vlm2vec_rag.media.video.sidecars import Track, inside
+from vlm2vec_rag.media.video.subtitles import Shown, of_packet
 
 # The demuxer is named, never probed: FFmpeg's own choice could be a playlist reader, which opens what a file names
 _DEMUXERS = {"mp4": "mov", "matroska": "matroska", "avi": "avi", "mpegts": "mpegts", "mpeg": "mpeg"}
 _DEMUXERS |= {"ogg": "ogg", "flv": "flv", "asf": "asf"}
+_ROUNDING = Fraction(1, 100_000)  # seconds; FFmpeg tells the start of a container in microseconds
+_TEXTS = ("subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text")
 _FRAMES_TO_TELL = 60  # encoders that use B-frames do so within the first second or two
 _PLAUSIBLE_ASPECT = (Fraction(1, 10), Fraction(10))  # of a pixel; real ones lie between 1:2 and 2:1
 
@@ -28,11 +31,16 @@ class Timeline:
 
     ticks: array[int]  # time stamps in units of `time_base`
     key_ticks: array[int]  # of the frames that decoding can start from
-    times_s: array[float]  # from the first frame
+    times_s: array[float]  # from the beginning of what a player plays
     time_base: Fraction
-    duration_s: float  # from the first frame to the end of the last
-    cues: tuple[Cue, ...]  # of subtitles inside the container
+    origin: Fraction  # that beginning, in seconds of the container's own clock
+    duration_s: float  # to the end of the last frame
+    subtitles: tuple[tuple[Track, tuple[Shown, ...]], ...]  # inside, by the container's clock
     codec: str  # FFmpeg's name of the decoder
+
+    def seconds(self, tick: int) -> float:
+        """When a frame is shown, as a player counts."""
+        return float(tick * self.time_base - self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +149,28 @@ def is_jumbled(container: Any, stream: Any, path: str) -> bool:
 def read_timeline(container: Any, stream: Any, path: str, limits: MediaLimits) -> Timeline:
     """Go through all packets once. Frames that an edit list cuts away are left out.
 
+    Times count from the container's start, as in players and in ffprobe: where sound begins before the video, the first
+    frame's time is not 0.
+
     Raises:
         UnreadableMedia: There is not one frame.
         MediaLimit: The video is too long.
     """
-    subtitles = _text_subtitles(container)
+    texts = _text_subtitles(container)
+    shown: dict[int, list[Shown]] = {each.index: [] for each in texts}
     ticks, key_ticks = array("q"), array("q")
     latest, latest_length = -(2**63), 0
-    cues: list[tuple[int, Fraction, int, str]] = []
+    start = container.start_time  # microseconds; of the earliest stream
+    too_long = MediaLimit(f"{path}: is longer than {limits.duration_s:g} s; cut it, or raise limits.duration_s")
     longest = int(limits.duration_s / stream.time_base)
     with as_unreadable(path):
-        for packet in container.demux([stream, *subtitles]):
+        for packet in container.demux([stream, *texts]):
             # files without presentation times (some AVI) give decoding times only
             tick = packet.pts if packet.pts is not None else packet.dts
             if packet.size == 0 or tick is None or packet.is_discard:
                 continue
             if packet.stream is not stream:
-                cues += [(tick, packet.time_base, packet.duration or 0, text) for text in _texts(packet)]
+                shown[packet.stream.index] += of_packet(packet)
                 continue
             ticks.append(tick)
             if packet.is_keyframe:
@@ -165,24 +178,33 @@ def read_timeline(container: Any, stream: Any, path: str, limits: MediaLimits) -
             if tick > latest:
                 latest, latest_length = tick, packet.duration or 0
             if tick - ticks[0] > longest:
-                raise MediaLimit(f"{path}: is longer than {limits.duration_s:g} s; cut it, or raise limits.duration_s")
+                raise too_long
     if not ticks:
         raise UnreadableMedia(f"{path}: holds no frame that can be read; it may be cut off")
     in_order = array("q", sorted(ticks))
     first, last = in_order[0], in_order[-1]
-    # a video of one frame may not say how long that is shown
-    length = latest_length or (last - first) // max(len(ticks) - 1, 1) or 1
     base = stream.time_base
+    # a video of one frame may not say how long that is shown, and one that is made to do harm says years
+    usual = (last - first) // max(len(ticks) - 1, 1) or 1
+    length = latest_length or usual
+    if container.duration is not None and start is not None:
+        length = min(length, max(int(Fraction(start + container.duration, 1_000_000) / base) - last, usual))
+    origin = first * base
+    if start is not None and stream.start_time is not None:
+        lead = stream.start_time * base - Fraction(start, 1_000_000)  # of sound that begins before the video
+        if _ROUNDING < lead <= limits.duration_s:
+            origin = Fraction(start, 1_000_000)
+    duration_s = float((last + length) * base - origin)
+    if duration_s > limits.duration_s:
+        raise too_long
     return Timeline(
         ticks=in_order,
         key_ticks=array("q", sorted(key_ticks)),
-        times_s=array("d", [float((tick - first) * base) for tick in in_order]),
+        times_s=array("d", [float(tick * base - origin) for tick in in_order]),
         time_base=base,
-        duration_s=float((last - first + length) * base),
-        cues=tuple(
-            Cue(float(tick * unit - first * base), float((tick + length) * unit - first * base), text)
-            for tick, unit, length, text in cues
-        ),
+        origin=origin,
+        duration_s=duration_s,
+        subtitles=tuple((inside(each), tuple(shown[each.index])) for each in texts),
         codec=stream.codec_context.name,
     )
 
@@ -202,21 +224,9 @@ def as_unreadable(path: str) -> Iterator[None]:
 
 
 def _text_subtitles(container: Any) -> list[Any]:
-    """The subtitle stream to take words from: the default one, else the first; images of words are none."""
-    from av.stream import Disposition
-
-    texts = {"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"}
-    streams = [
+    """The subtitle streams that hold words; images of words are none."""
+    return [
         each
         for each in container.streams.subtitles
-        if each.codec_context is not None and each.codec_context.name in texts
+        if each.codec_context is not None and each.codec_context.name in _TEXTS
     ]
-    defaults = [each for each in streams if each.disposition & Disposition.default]
-    return (defaults or streams)[:1]
-
-
-def _texts(packet: Any) -> Iterator[str]:
-    for subtitle in packet.decode():
-        dialogue = getattr(subtitle, "dialogue", b"") or getattr(subtitle, "text", b"")
-        if text := plain(dialogue.decode("utf-8", "replace").replace("\\N", " ")):
-            yield text

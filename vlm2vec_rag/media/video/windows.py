@@ -26,6 +26,28 @@ def window(index: int, duration_s: float, window_s: float, overlap_s: float) -> 
     return start_s, max(start_s + window_s, (index + 1) * step_s)  # rounding must not open a gap to the next one
 
 
+def planned_windows(
+    events_s: Sequence[float], duration_s: float, window_s: float, overlap_s: float
+) -> list[tuple[float, float]]:
+    """The windows in which something happens: a frame begins, or words appear. At most two for each such event.
+
+    What a container says of its length alone plans nothing, so a forged one cannot plan thousands of clips.
+
+    Args:
+        events_s: When something happens, ascending, at least one.
+        duration_s: Of the video.
+        window_s: Of a clip.
+        overlap_s: Of two clips that follow each other.
+    """
+    windows = (
+        window(index, duration_s, window_s, overlap_s)
+        for index in range(count_windows(duration_s, window_s, overlap_s))
+    )
+    return [
+        (start_s, end_s) for start_s, end_s in windows if bisect_left(events_s, start_s) < bisect_left(events_s, end_s)
+    ]
+
+
 def choose_frames(
     ticks: Sequence[int], times_s: Sequence[float], start_s: float, end_s: float, count: int
 ) -> list[int]:
