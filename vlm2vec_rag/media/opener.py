@@ -6,11 +6,11 @@ Each method takes a path and says what to make, so that a worker that was ended 
 from __future__ import annotations
 
 import os
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vlm2vec_rag.errors import InvalidInput, MediaLimit
 from vlm2vec_rag.items import Clip, Image, Item, Page
-from vlm2vec_rag.media.images import ImageFile
+from vlm2vec_rag.media.images import ImageFile, TiffPages, open_image
 from vlm2vec_rag.media.ocr import WordReader
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.pdf.pages import PdfFile
@@ -18,6 +18,9 @@ from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import Sniffed, sniff
 from vlm2vec_rag.media.texts import TextFile
 from vlm2vec_rag.media.video.clips import VideoFile
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 
 class MediaFile(Protocol):
@@ -30,11 +33,22 @@ class MediaFile(Protocol):
     def close(self) -> None: ...
 
 
+class PagedFile(Protocol):
+    """An open document."""
+
+    def page(self, page: int, max_pixels: int | None = None) -> Page: ...
+
+    def words(self, page: int) -> list[Word]: ...
+
+    def export(self, page: int, dpi: float) -> PILImage: ...
+
+
 _File = TypeVar("_File", bound=MediaFile)
 _NAMES: dict[type[MediaFile], str] = {
     PdfFile: "a PDF",
     VideoFile: "a video",
     ImageFile: "an image",
+    TiffPages: "a TIFF of several pages",
     TextFile: "a text",
 }
 
@@ -55,13 +69,13 @@ class Opener:
         return item if self._words is None else self._words.added(item)
 
     def page(self, path: str, page: int, max_pixels: int | None) -> Page:
-        return self._only(path, PdfFile).page(page, max_pixels)
+        return self._paged(path).page(page, max_pixels)
 
     def words(self, path: str, page: int) -> list[Word]:
-        return self._only(path, PdfFile).words(page)
+        return self._paged(path).words(page)
 
     def export(self, path: str, page: int, dpi: float) -> Image:
-        return Image(image=self._only(path, PdfFile).export(page, dpi), source=path)
+        return Image(image=self._paged(path).export(page, dpi), source=path)
 
     def clip(self, path: str, start_s: float, end_s: float, frames: int | None, max_pixels: int | None) -> Clip:
         return self._only(path, VideoFile).clip(start_s, end_s, frames, max_pixels)
@@ -78,6 +92,12 @@ class Opener:
         file = self._file(path)
         if not isinstance(file, kind):
             raise InvalidInput(f"{path} is {_NAMES[type(file)]}; expected {_NAMES[kind]}")
+        return file
+
+    def _paged(self, path: str) -> PagedFile:
+        file = self._file(path)
+        if not isinstance(file, PdfFile | TiffPages):
+            raise InvalidInput(f"{path} is {_NAMES[type(file)]}; expected a PDF or a TIFF of several pages")
         return file
 
     def _file(self, path: str) -> MediaFile:
@@ -100,7 +120,7 @@ class Opener:
             case "pdf":
                 return PdfFile(path, self._settings, self._limits)
             case "image":
-                return ImageFile(path, sniffed, self._settings, self._limits)
+                return open_image(path, sniffed, self._settings, self._limits)
             case "video":
                 return VideoFile(path, sniffed, self._settings, self._limits)
             case "text":

@@ -106,10 +106,11 @@ class MediaReader:
                 yield item
         if failures:
             first = failures[0]
-            raise type(first)(f"{first} ({done} of {info.items} {ITEMS[info.kind]}s were read)") from first
+            noun = "page" if info.pages else ITEMS[info.kind]
+            raise type(first)(f"{first} ({done} of {info.items} {noun}s were read)") from first
 
     def page(self, path: str | os.PathLike[str], page: int, max_pixels: int | None = None) -> Page:
-        """One page of a PDF file, from 1; `max_pixels` None takes the settings' own.
+        """One page of a PDF file or of a TIFF with several, from 1; `max_pixels` None takes the settings' own.
 
         Raises:
             InvalidInput: There is no such page, or the file is no PDF.

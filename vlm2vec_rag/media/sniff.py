@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "JPEG2000", "AVIF"
 SUPPORTED: dict[str, MediaKind] = {
     **dict.fromkeys([".pdf"], "pdf"),
     **dict.fromkeys(
-        [".png", ".jpg", ".jpeg", ".jpe", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".jp2", ".j2k", ".avif"], "image"
+        [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".jp2", ".j2k", ".avif"],
+        "image",
     ),
     **dict.fromkeys(
         [".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"],
@@ -48,13 +50,13 @@ _NOT_READ: tuple[tuple[bytes, str, str], ...] = (
     (b"ffconcat version", "a playlist", "give the videos themselves; a playlist is never followed"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run: git lfs pull"),
 )
-_MARKUP: tuple[tuple[bytes, str, str], ...] = (
-    (b"<svg", "an SVG drawing", "convert it to PNG or PDF first"),
-    (b"<!doctype svg", "an SVG drawing", "convert it to PNG or PDF first"),
-    (b"<!doctype html", "a web page", "convert it to Markdown or print it to PDF first"),
-    (b"<html", "a web page", "convert it to Markdown or print it to PDF first"),
-    (b"<mpd", "a playlist", "give the videos themselves; a playlist is never followed"),
-)
+_MARKUP: dict[str, str] = {
+    "svg": "is an SVG drawing; convert it to PNG or PDF first",
+    "html": "is a web page; convert it to Markdown or print it to PDF first",
+    "mpd": "is a playlist; give the videos themselves; a playlist is never followed",
+}
+_OPENINGS = {"svg": ("<svg", "<!doctype svg"), "mpd": ("<mpd",), "html": ("<!doctype html", "<html")}
+_A_KIND: dict[MediaKind, str] = {"pdf": "a PDF", "image": "an image", "video": "a video", "text": "text"}
 _IMAGES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -116,7 +118,8 @@ def sniff(path: str | os.PathLike[str]) -> Sniffed:
 
 
 def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
-    if b"%PDF-" in head[:1024]:  # mail gateways and printers put lines before it
+    suffix = Path(path).suffix.lower()
+    if _is_pdf(head, suffix):
         return "pdf", "pdf"
     if image := _image_format(path, head):
         return "image", image
@@ -128,15 +131,48 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
         if head.startswith(magic):
             raise UnsupportedMedia(f"{path}: is {what}; {advice}")
     if looks_like_text(head):
-        start = decode(head).text.lstrip("\ufeff \t\r\n")[:2000].lower().encode()
-        for magic, what, advice in _MARKUP:
-            if start.startswith(magic) or (start.startswith(b"<?xml") and magic in start):
-                raise UnsupportedMedia(f"{path}: is {what}; {advice}")
-        return "text", "markdown" if Path(path).suffix.lower() in (".md", ".markdown") else "text"
+        text = decode(head).text.lstrip("\ufeff \t\r\n")
+        if mislabelled := _mislabelled(text, suffix):
+            raise UnreadableMedia(f"{path}: {mislabelled}")
+        if (markup := _markup(text)) in _MARKUP:
+            raise UnsupportedMedia(f"{path}: {_MARKUP[markup]}")
+        return "text", "markdown" if suffix in (".md", ".markdown") else "text"
     raise UnsupportedMedia(
         f"{path}: is of no known kind (it starts with {head[:8].hex(' ')}); "
         "expected a PDF, an image, a video, or plain text"
     )
+
+
+def _is_pdf(head: bytes, suffix: str) -> bool:
+    """Mail gateways, printers and failed downloads put lines before a PDF; a text may speak of PDF, too."""
+    found = re.search(rb"%PDF-\d", head)
+    if found is None:
+        return False
+    return found.start() == 0 or not (SUPPORTED.get(suffix) == "text" and looks_like_text(head))
+
+
+def _mislabelled(text: str, suffix: str) -> str:
+    """What to say of text under the name of a PDF, an image or a video: mostly what a server sent in its place."""
+    named = SUPPORTED.get(suffix)
+    # TypeScript has the suffix of transport streams; what an SVG and a playlist are is said elsewhere
+    if named in (None, "text") or suffix in (".ts", ".mts") or _markup(text) in ("svg", "mpd"):
+        return ""
+    holds = {"html": "a web page", "xml": "XML", "json": "JSON"}.get(_markup(text), "text")
+    begins = "".join(char if char.isprintable() else " " for char in text[:40]).strip()
+    again = "a server may have sent it in the place of the file, so fetch it again"
+    return f'is named {suffix} and holds {holds}, not {_A_KIND[named]} (it begins "{begins}"); {again}'
+
+
+def _markup(text: str) -> str:
+    """`html`, `svg`, `mpd`, `xml` or `json` where a text begins as one, else nothing."""
+    start = text[:2000].lower()
+    if start.startswith(("{", "[")):
+        return "json"
+    is_xml = start.startswith("<?xml")
+    for name, openings in _OPENINGS.items():
+        if start.startswith(openings) or (is_xml and any(each in start for each in openings)):
+            return name
+    return "xml" if is_xml else ""
 
 
 def _image_format(path: str | os.PathLike[str], head: bytes) -> str | None:

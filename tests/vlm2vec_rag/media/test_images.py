@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
-from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
-from vlm2vec_rag.media import MediaLimits, MediaSettings
-from vlm2vec_rag.media.images import ImageFile
+from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia
+from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
+from vlm2vec_rag.media.image_ends import is_cut_off
+from vlm2vec_rag.media.images import ImageFile, open_image
+from vlm2vec_rag.media.notes import collected_notes
 from vlm2vec_rag.media.sniff import sniff
 from vlm2vec_rag.pixels import resize, target_size
 
@@ -153,13 +155,139 @@ def test_the_limit_is_the_one_that_was_set(tmp_path):
         read(tmp_path / "a.png", MediaLimits(pixels=19_999))
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tif", "bmp", "avif", "jp2"])
-def test_half_a_file_is_unreadable(tmp_path, suffix):
+def noisy(path: Path, **options: object) -> bytes:
+    """A file whose every byte matters."""
+    Image.effect_noise((300, 200), 90).convert("RGB").save(path, **options)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("name", ["cut.jpg", "cut.png", "cut.gif", "cut.bmp", "progressive.jpg"])
+def test_an_image_that_is_cut_off_is_read_as_far_as_it_goes_and_said_so(tmp_path, name, share):
+    path = tmp_path / name
+    data = noisy(path, **{"progressive.jpg": {"progressive": True}, "cut.gif": {"interlace": False}}.get(name, {}))
+    whole = np.asarray(read(path), dtype=int)
+    path.write_bytes(data[: int(len(data) * share)])
+    with collected_notes() as notes:
+        found = np.asarray(read(path), dtype=int)
+    assert notes == ["is cut off and was read as far as it goes; the rest of the image is blank"]
+    top = slice(180, 190) if name.endswith("bmp") else slice(0, 10)  # BMP is stored from below
+    assert np.abs(found[top] - whole[top]).mean() < (40 if name.startswith("progressive") else 1)
+    assert found.shape == whole.shape
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif", "jp2"])
+def test_half_a_file_of_a_format_that_is_decoded_whole_is_unreadable(tmp_path, suffix):
     path = tmp_path / f"cut.{suffix}"
-    Image.effect_noise((300, 200), 90).convert("RGB").save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UnreadableMedia, match=rf"cut.{suffix}: cannot be decoded as \w+ \(.*it may be cut off"):
+    data = noisy(path)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(
+        UnreadableMedia, match=rf"cut.{suffix}: cannot be decoded as \w+ \(.*it is cut off, so fetch it"
+    ):
         read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "tif"])
+def test_a_file_of_which_nothing_is_left_is_unreadable(tmp_path, suffix):
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes(noisy(path)[:60])
+    with pytest.raises(UnreadableMedia, match=rf"cut.{suffix}: cannot be decoded as \w+ \(.*cut off"):
+        read(path)
+
+
+def test_a_whole_file_that_is_damaged_is_not_called_cut_off(tmp_path):
+    path = tmp_path / "hit.png"
+    data = bytearray(noisy(path))
+    data[len(data) // 2 : len(data) // 2 + 50] = bytes(50)
+    path.write_bytes(data)
+    with collected_notes() as notes:
+        read(path)
+    assert notes == ["is damaged and was read as far as it goes; the rest of the image is blank"]
+    path = tmp_path / "hit.jp2"
+    data = bytearray(noisy(path))
+    data[100:150] = bytes(50)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableMedia, match=r"hit.jp2: .*; it is broken, so save it again"):
+        read(path)
+
+
+@pytest.mark.parametrize("junk", [b"", b"\0" * 1000 + b"junk"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "avif", "jp2", "tif"])
+def test_what_is_whole_has_its_end_even_with_something_behind(tmp_path, suffix, junk):
+    path = tmp_path / f"whole.{suffix}"
+    path.write_bytes(noisy(path) + (junk if suffix in ("png", "jpg", "bmp", "webp") else b""))
+    names = {"jpg": "jpeg", "jp2": "jpeg2000", "tif": "tiff"}
+    assert not is_cut_off(str(path), names.get(suffix, suffix))
+
+
+def fax(path: Path, sizes: list[tuple[int, int]], kinds: list[int] | None = None) -> Path:
+    """A TIFF whose page `n` is of the grey `40 * n`; `kinds` are values of the tag NewSubfileType."""
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as writer:
+        for number, size in enumerate(sizes):
+            tags = {254: kinds[number]} if kinds else {}
+            Image.new("L", size, 40 * (number + 1)).save(writer, format="TIFF", compression="tiff_lzw", tiffinfo=tags)
+            writer.newFrame()
+    return path
+
+
+def items_of(path: Path) -> list:
+    with closing(open_image(str(path), sniff(path), MediaSettings(), MediaLimits())) as file:
+        return [file.item(index) for index in range(file.info().items)]
+
+
+def test_a_tiff_of_several_pages_makes_a_page_each(tmp_path):
+    pages = items_of(fax(tmp_path / "fax.tif", [(60, 80), (60, 80), (80, 60)]))
+    assert [(page.kind, page.fragment) for page in pages] == [("page", f"page={number}") for number in (1, 2, 3)]
+    assert [page.image.getpixel((5, 5)) for page in pages] == [(40,) * 3, (80,) * 3, (120,) * 3]
+    assert [page.image.size for page in pages] == [(60, 80), (60, 80), (80, 60)]
+
+
+def test_a_tiff_of_one_page_is_an_image(tmp_path):
+    [item] = items_of(fax(tmp_path / "one.tif", [(60, 80)]))
+    assert item.kind == "image"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kinds"),
+    [
+        ([(30, 40), (300, 400)], None),
+        ([(300, 400), (30, 40)], None),
+        ([(30, 40), (300, 400)], [1, 1]),
+        ([(300, 400), (600, 800), (300, 400), (300, 400)], [1, 0, 1, 4]),  # reduced copies, and a mask
+        ([(300, 400), (150, 200)], [0, 1]),
+    ],
+)
+def test_a_thumbnail_directory_is_not_the_image(tmp_path, sizes, kinds):
+    [item] = items_of(fax(tmp_path / "photo.tif", sizes, kinds))
+    assert item.kind == "image" and item.image.size == max(sizes)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["tif", "jpg", "webp"])
+def test_a_turned_image_reports_its_true_size(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    Image.new("RGB", (60, 40)).save(path, exif=exif)
+    with closing(open_image(str(path), sniff(path), MediaSettings(), MediaLimits())) as file:
+        info = file.info()
+        assert (info.width, info.height) == file.image().image.size == ((60, 40) if orientation < 5 else (40, 60))
+
+
+def test_too_many_pages_are_refused(tmp_path):
+    path = fax(tmp_path / "fax.tif", [(6, 8)] * 4)
+    with pytest.raises(MediaLimit, match=r"fax.tif: has more than 3 pages, the limit; split it or raise limits.pages"):
+        open_image(str(path), sniff(path), MediaSettings(), MediaLimits(pages=3))
+
+
+def test_a_page_of_a_tiff_by_its_number(tmp_path):
+    path = fax(tmp_path / "fax.tif", [(60, 80), (60, 80)])
+    with MediaReader() as reader:
+        assert reader.probe(path).pages == 2
+        assert reader.page(path, 2).image.getpixel((5, 5)) == (80,) * 3
+        assert reader.words(path, 2) == [] and reader.export_page(path, 1).image.size == (60, 80)
+        with pytest.raises(InvalidInput, match=r"fax.tif has 2 pages; there is no page 3"):
+            reader.page(path, 3)
 
 
 def test_broken_exif_does_no_harm(tmp_path):

@@ -74,8 +74,8 @@ def test_single_pages_images_and_clips(files, reader):
 @pytest.mark.parametrize(
     ("method", "name", "arguments", "message"),
     [
-        ("page", "talk.mp4", (1,), r"talk.mp4 is a video; expected a PDF"),
-        ("words", "photo.png", (1,), r"photo.png is an image; expected a PDF"),
+        ("page", "talk.mp4", (1,), r"talk.mp4 is a video; expected a PDF or a TIFF"),
+        ("words", "photo.png", (1,), r"photo.png is an image; expected a PDF or a TIFF"),
         ("clip", "report.pdf", (0, 1), r"report.pdf is a PDF; expected a video"),
         ("image", "notes.md", (), r"notes.md is a text; expected an image"),
         ("page", "report.pdf", (4,), r"report.pdf has no page 4; expected 1 to 3"),

@@ -61,9 +61,48 @@ def test_a_pdf_after_the_lines_of_a_mail_gateway(tmp_path):
     ["plain", "Größe", "日本語", "GGGGG" * 500, "a < b && <svg> is a tag", "%PDF is a format", "\x1b[1mbold\x1b[0m"],
 )
 def test_text_is_what_reads_as_text(tmp_path, words):
-    path = tmp_path / "a.mp4"
+    path = tmp_path / "a.log"
     path.write_text(words, encoding="utf-8")
     assert (sniff(path).kind, sniff(path).format) == ("text", "text")
+
+
+@pytest.mark.parametrize("name", ["invoice.pdf", "photo.JPG", "talk.mp4"])
+@pytest.mark.parametrize(
+    ("words", "holds"),
+    [
+        ('{"error": "denied"}', "JSON"),
+        ("Not Found", "text"),
+        ("<!DOCTYPE html><html><body>404</body></html>", "a web page"),
+        ("\ufeff  <html>\n<title>Sign in</title>", "a web page"),
+        ("<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
+        ("Доступ запрещён: войдите в систему", "text"),
+    ],
+)
+def test_an_error_page_under_the_name_of_a_file_is_no_file(tmp_path, name, words, holds):
+    path = tmp_path / name
+    path.write_text(words, encoding="cp1251" if "Д" in words else "utf-8")
+    suffix = path.suffix.lower()
+    with pytest.raises(UnreadableMedia, match=rf'is named \{suffix} and holds {holds}, not an? \w+ \(it begins "'):
+        sniff(path)
+
+
+def test_typescript_and_text_without_a_name_are_text(tmp_path):
+    for name in ("main.ts", "README", "data.json"):
+        (tmp_path / name).write_text('{"a": 1}')
+        assert sniff(tmp_path / name).kind == "text"
+
+
+@pytest.mark.parametrize("junk", [b"junk" * 100, b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n" * 100, bytes(range(256)) * 20])
+def test_a_pdf_with_junk_before_its_header_is_a_pdf(tmp_path, junk):
+    path = tmp_path / "a.pdf"
+    path.write_bytes(junk + make_pdf(tmp_path / "b.pdf").read_bytes())
+    assert sniff(path).kind == "pdf"
+
+
+def test_a_text_that_speaks_of_pdf_is_text(tmp_path):
+    path = tmp_path / "format.md"
+    path.write_text("# The format\n\nA file begins with\n\n    %PDF-1.4\n    1 0 obj\n")
+    assert sniff(path).kind == "text"
 
 
 def test_markdown_is_text_with_that_suffix(tmp_path):
@@ -75,7 +114,6 @@ def test_markdown_is_text_with_that_suffix(tmp_path):
     ("data", "message"),
     [
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="x"/>', "SVG drawing; convert it to PNG"),
-        (b"\xef\xbb\xbf  <!DOCTYPE html><html>", "web page; convert it to Markdown"),
         (b"#EXTM3U\n#EXT-X-STREAM-INF\nhttp://evil.example/a.m3u8", "playlist; give the videos themselves"),
         (b"ffconcat version 1.0\nfile /etc/passwd", "playlist"),
         (b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash"/>', "playlist"),
