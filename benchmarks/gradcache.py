@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 
 STEPS = 3
@@ -34,8 +35,9 @@ def measure(batch: int, once: bool, steps: int) -> dict[str, float]:
     from vlm2vec_finetune.spool import Spool
 
     from vlm2vec_rag import samples
-    from vlm2vec_rag.encoder.qwen2vl.forward import PatchProjection
-    from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
+    from vlm2vec_rag.encoder.qwen2vl.patches import SETTINGS, cut, plan
+    from vlm2vec_rag.encoder.qwen2vl.runner import Qwen2VLRunner
+    from vlm2vec_rag.encoder.runner import PatchProjection
     from vlm2vec_rag.media import MediaReader, MediaSettings
 
     torch.manual_seed(0)
@@ -51,23 +53,22 @@ def measure(batch: int, once: bool, steps: int) -> dict[str, float]:
     model.visual.patch_embed = PatchProjection(model.visual.patch_embed.proj)
     recipe = recipe_from({"model_name": "-", "output_dir": "-", "datasets": [{"path": "-"}]})
     keys = add_adapter(model, recipe)
+    runner = Qwen2VLRunner(_tokens(), SETTINGS, MAX_PIXELS)
     engine = GradCache(
-        model, pad_id=0, visual_ids=(1999, 1998), chunk_size=8, device=torch.device("cpu"), bf16=False,
-        vision_is_frozen=once, keys=keys,
-    )  # fmt: skip
+        model, runner, dim=128, chunk_size=8, device=torch.device("cpu"), bf16=False, vision_is_frozen=once, keys=keys
+    )
     with MediaReader(MediaSettings(max_pixels=MAX_PIXELS)) as reader:
         pages = [item.image for name in ("hcl-colors", "reportlab-charts")
                  for item in reader.items(samples.folder() / f"{name}.pdf")]  # type: ignore[union-attr]  # fmt: skip
-    settings = PatchSettings()
 
     def inputs() -> Iterator[Slot]:
         for pair in range(batch):
             ids = tuple(range(10, 30 + pair % 7))
             yield _slot(2 * pair, Prepared(ids=ids, patches=None, grid=None, visual_tokens=0, **_KEYS))
             page = pages[pair % len(pages)]
-            chosen = plan(page, MAX_PIXELS, settings)
+            chosen = plan(page, MAX_PIXELS, SETTINGS)
             prepared = Prepared(
-                ids=(*[1999] * chosen.tokens, 5, 6, 7), patches=cut(page, chosen, settings), grid=chosen.grid,
+                ids=(*[1999] * chosen.tokens, 5, 6, 7), patches=cut(page, chosen, SETTINGS), grid=chosen.grid,
                 visual_tokens=chosen.tokens, **_KEYS,
             )  # fmt: skip
             yield _slot(2 * pair + 1, prepared)
@@ -88,6 +89,11 @@ def measure(batch: int, once: bool, steps: int) -> dict[str, float]:
         seconds.append(time.process_time() - began)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": statistics.median(seconds), "peak_mb": peak_mb}
+
+
+def _tokens() -> object:
+    """What the runner asks of a tokenizer here: the ids are made up below."""
+    return types.SimpleNamespace(pad_id=0, image_id=1999, video_id=1998)
 
 
 _KEYS = {"content_key": b"0" * 16, "visual_key": b"0" * 16}

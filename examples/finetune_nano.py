@@ -69,8 +69,8 @@ recipe = recipe_from(
 adapter = train(recipe, restart=True).folder
 
 held_out = runs / "held_out.jsonl"
-trial = trial_of(read_pairs(held_out), [each.content for each in pages])
 before, after = (load_encoder("nano", path, "cpu", "bfloat16") for path in (None, adapter))
+trial = trial_of(read_pairs(held_out), before.prompts, [each.content for each in pages])
 with Visuals(max_pixels=before.max_pixels, frames=before.frames) as visuals:
     sides_encoded = [encode_with(encoder, visuals) for encoder in (before, after)]
     result = compare(*sides_encoded, trial, held_out=held_out, names=("nano", str(adapter)))

@@ -58,7 +58,7 @@ class BatchReader:
 
     def _load(self, numbered: tuple[int, Row], *, step: int, first: int) -> Loaded:
         at, (source, index) = numbered
-        width = self.slots_per_pair
+        width, prompts = self.slots_per_pair, self._inputs.prompts
 
         def slot(side: int, prompt: str, content: object) -> Slot:
             key = mixed(self._seed, step, first + at, side)
@@ -67,15 +67,15 @@ class BatchReader:
         try:
             pair = self._datasets[source][index]
             slots = [
-                slot(0, query_prompt(pair), pair.query),
-                slot(1, target_prompt(pair.target, pair.target_instruction), pair.target),
+                slot(0, query_prompt(pair, prompts), pair.query),
+                slot(1, target_prompt(pair.target, prompts, pair.target_instruction), pair.target),
             ]
         except (VlmRagError, OSError) as error:
             return Loaded((), BadPair(self._names[source], index, _reason(error)))
         bad = None
         for side, content in enumerate(pair.negatives[: self._negatives], start=2):
             try:
-                slots.append(slot(side, target_prompt(content, pair.target_instruction), content))
+                slots.append(slot(side, target_prompt(content, prompts, pair.target_instruction), content))
             except (VlmRagError, OSError) as error:
                 bad = BadPair(self._names[source], index, f"negative {side - 1}: {_reason(error)}")
         return Loaded(tuple(slots), bad)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -93,10 +94,13 @@ def save_full(folder: Path, model: nn.Module, base: Path) -> None:
         for file in base.glob(pattern):
             if not file.name.endswith(".index.json"):
                 shutil.copy(file, folder / file.name)
-    tensors = {_public_name(name): tensor for name, tensor in model.state_dict().items()}
-    for file in sorted(base.glob("*.safetensors")):
-        heads = {name: each for name, each in load_file(file).items() if name.startswith("lm_head")}
-        tensors |= heads
+    stored: set[str] = set()
+    heads: dict[str, torch.Tensor] = {}
+    for path in sorted(base.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            stored |= set(file.keys())
+            heads |= {name: file.get_tensor(name) for name in file.keys() if name.startswith("lm_head")}  # noqa: SIM118
+    tensors = {_stored_name(name, stored): tensor for name, tensor in model.state_dict().items()} | heads
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
 
@@ -131,7 +135,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     else:
         own = model.state_dict()
         for name, tensor in own.items():
-            tensor.copy_(weights[_public_name(name)])
+            tensor.copy_(weights[_stored_name(name, weights)])
     _fill_optimizer(model, optimizer, moments)
     return state
 
@@ -154,6 +158,7 @@ def _fill_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors:
         optimizer.state[by_name[parameter]][key] = where
 
 
-def _public_name(name: str) -> str:
-    """A parameter's name in the hub's files of Qwen2-VL: `model.layers.0…`, `visual.blocks.0…`."""
-    return f"model.{name.removeprefix('language_model.')}" if name.startswith("language_model.") else name
+def _stored_name(name: str, stored: Container[str]) -> str:
+    """A parameter's name in a checkpoint's files: hubs write what a model with a head would call it."""
+    names = (name, f"model.{name}", f"model.{name.removeprefix('language_model.')}")
+    return next((each for each in names if each in stored), name)

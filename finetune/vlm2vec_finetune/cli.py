@@ -182,7 +182,7 @@ def mine_command(
         _searching(collection, encoder) as search,
     ):
         encode = encode_with(encoder, visuals, progress=step)
-        mined = mine(read, encode, per_pair=per_pair, margin=margin, search=search)
+        mined = mine(read, encode, encoder.prompts, per_pair=per_pair, margin=margin, search=search)
     write_pairs(mined.pairs, out)
     console.print(
         f"{out}: {mined.found} negatives for {len(mined.pairs)} pairs; {mined.guarded} candidates left out as too near "
@@ -298,11 +298,13 @@ def _compare(
 
     folder = adapter_folder(adapter)
     before_name = against or trained_from(folder)
-    trial = trial_of(read_pairs(held_out))
     bad: list[str] = []
     pixels = max_pixels or _trained_pixels(folder)
     before = _encoder(before_name, None, pixels, device, dtype)
     after = _encoder(folder, None, pixels, device, dtype)
+    if before.prompts is not after.prompts:
+        raise InvalidInput(f"{before_name} is of another model family than {folder}, and reads other prompts")
+    trial = trial_of(read_pairs(held_out), before.prompts)
     with Visuals(max_pixels=before.max_pixels, frames=before.frames) as visuals, _bar("encode") as step:
         comparison = compare(
             encode_with(before, visuals, progress=step, bad=bad),

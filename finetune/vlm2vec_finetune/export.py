@@ -13,7 +13,6 @@ from vlm2vec_finetune.evaluate import Comparison
 from vlm2vec_finetune.scoring import HEADLINE, METRICS
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS, adapter_digest, merge_adapter
 from vlm2vec_rag.encoder.load import find_model
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_base
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
 
 CARD, EVALUATION = "README.md", "evaluation.json"
@@ -108,7 +107,7 @@ def merge(adapter: Path, to: Path) -> Path:
     if to.exists() and any(to.iterdir()):
         raise InvalidInput(f"{to} is not empty; give a new folder")
     files = find_model(adapter)
-    model = load_base(files.base)
+    model = files.family.load_base(files.base)
     merge_adapter(model, adapter)
     part = to.with_name(f".{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -23,12 +23,10 @@ from vlm2vec_finetune.inputs import Prepared
 from vlm2vec_finetune.lora import Keys
 from vlm2vec_finetune.spool import Place, Spool
 from vlm2vec_rag.encoder.device import is_out_of_memory
-from vlm2vec_rag.encoder.qwen2vl.forward import Batch, collate, last_states, visual_states
+from vlm2vec_rag.encoder.runner import Runner
 from vlm2vec_rag.errors import VlmRagError
 
 if TYPE_CHECKING:
-    from transformers import Qwen2VLModel
-
     from vlm2vec_finetune.vision_cache import VisionCache
 
 logger = logging.getLogger(__name__)
@@ -60,10 +58,10 @@ class GradCache:
 
     def __init__(
         self,
-        model: Qwen2VLModel,
+        model: Any,
+        runner: Runner,
         *,
-        pad_id: int,
-        visual_ids: tuple[int, ...],
+        dim: int,
         chunk_size: int,
         device: torch.device,
         bf16: bool,
@@ -74,9 +72,9 @@ class GradCache:
         """Wrap a model.
 
         Args:
-            model: Qwen2-VL without its head, on the device.
-            pad_id: Any id of the vocabulary.
-            visual_ids: Ids whose embedding the tower gives.
+            model: Of a family, without its head, on the device.
+            runner: Of the same family.
+            dim: Width D of the vectors.
             chunk_size: Inputs of one forward pass.
             device: Where the model is.
             bf16: Multiply in bfloat16; the vectors and the loss stay float32.
@@ -85,7 +83,7 @@ class GradCache:
             vision_cache: States kept across steps.
         """
         self.model, self.device, self.chunk_size = model, device, chunk_size
-        self._pad_id, self._visual_ids, self._bf16 = pad_id, visual_ids, bf16
+        self.runner, self._dim, self._bf16 = runner, dim, bf16
         self._vision_is_frozen, self._keys, self._vision_cache = vision_is_frozen, keys or Keys(), vision_cache
 
     def look(self, slots: Iterable[Slot], spool: Spool) -> list[Seen]:
@@ -101,7 +99,7 @@ class GradCache:
     @torch.no_grad()
     def encode(self, seen: Sequence[Seen], spool: Spool) -> torch.Tensor:
         """(S, D) float32 unit rows on the CPU, in the order of `seen`; no graph is kept."""
-        vectors = torch.empty(len(seen), self.model.config.text_config.hidden_size)
+        vectors = torch.empty(len(seen), self._dim)
 
         def encode_chunk(chunk: list[int]) -> None:
             vectors[chunk] = self._vectors([seen[at] for at in chunk], spool).cpu()
@@ -160,11 +158,10 @@ class GradCache:
         if not visuals:
             return []
         patches = [each.patches for each in visuals if each.patches is not None]
-        grids = [each.grid for each in visuals if each.grid is not None]
-        batch = collate([[self._visual_ids[0]]], patches, grids, pad_id=self._pad_id, visual_ids=self._visual_ids)
+        batch = self.runner.collate([each.ids for each in visuals], [_grids(each.grid) for each in visuals], patches)
         try:
             with self._autocast():
-                states = visual_states(self.model, batch.to(self.device))
+                states = self.runner.visual_states(self.model, batch.to(self.device))
             assert states is not None  # noqa: S101  there are patches
             return list(torch.split(states.cpu(), [each.visual_tokens for each in visuals]))
         except Exception as error:
@@ -177,20 +174,18 @@ class GradCache:
     def _vectors(self, seen: Sequence[Seen], spool: Spool) -> torch.Tensor:
         """(chunk, D) float32 unit rows, with a graph where one is wanted."""
         waiting = [spool.get(each.place) for each in seen if each.place is not None]
-        patches = [] if self._vision_is_frozen else [each.numpy() for each in waiting]
-        grids = [] if self._vision_is_frozen else [each.grid for each in seen if each.grid is not None]
-        batch: Batch = collate(
-            [each.ids for each in seen], patches, grids, pad_id=self._pad_id, visual_ids=self._visual_ids
-        ).to(self.device)
+        patches = None if self._vision_is_frozen else [each.numpy() for each in waiting]
+        ids, grids = [each.ids for each in seen], [_grids(each.grid) for each in seen]
+        batch = self.runner.collate(ids, grids, patches).to(self.device)
         self._keys.of_rows = [each.key for each in seen]
         self._keys.lengths = [len(each.ids) for each in seen]
         with self._autocast():
             if self._vision_is_frozen:
                 visual = torch.cat(waiting).to(self.device) if waiting else None
             else:
-                visual = visual_states(self.model, batch)
-            states = last_states(self.model, batch, visual)
-        return nn.functional.normalize(states.float(), dim=-1)
+                visual = self.runner.visual_states(self.model, batch)
+            pooled = self.runner.pooled(self.model, batch, visual)
+        return nn.functional.normalize(pooled.float(), dim=-1)
 
     def _in_chunks(self, seen: Sequence[Seen], run: Callable[[list[int]], None], forget: Callable[[], None]) -> None:
         """Run over inputs of near-equal length together; from the beginning with half the chunk when memory ends."""
@@ -221,6 +216,10 @@ class GradCache:
 
     def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16)
+
+
+def _grids(grid: tuple[int, int, int] | None) -> list[tuple[int, int, int]]:
+    return [] if grid is None else [grid]
 
 
 def _groups(slots: Iterable[Slot], size: int) -> Iterator[list[Slot]]:

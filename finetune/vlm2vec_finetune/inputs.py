@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -17,29 +17,27 @@ import numpy as np
 import numpy.typing as npt
 
 from vlm2vec_finetune.pairs import Content, Pair
-from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
-from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.encoder.base import Visual
-    from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
+    from vlm2vec_rag.encoder.base import Prompts, Visual
+    from vlm2vec_rag.encoder.runner import Runner
 
 Opener = Callable[[Content], "Visual"]
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
-def query_prompt(pair: Pair) -> str:
+def query_prompt(pair: Pair, prompts: Prompts) -> str:
     """The prompt of a pair's question."""
     query = pair.query
     if query.prompt:
         return query.prompt
-    return PROMPTS.query(query.text, query.shown, target=pair.target.kind, instruction=pair.instruction)
+    return prompts.query(query.text, query.shown, target=pair.target.kind, instruction=pair.instruction)
 
 
-def target_prompt(content: Content, instruction: str | None = None) -> str:
+def target_prompt(content: Content, prompts: Prompts, instruction: str | None = None) -> str:
     """The prompt of a target or of a hard negative."""
-    return content.prompt or PROMPTS.item(content.kind, content.text, instruction=instruction)
+    return content.prompt or prompts.item(content.kind, content.text, instruction=instruction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +53,11 @@ class Prepared:
 
 
 class Inputs:
-    """Makes inputs with one checkpoint's tokenizer and constants."""
+    """Makes inputs with one checkpoint's tokenizer, constants and prompts."""
 
-    def __init__(self, tokens: PromptTokens, settings: PatchSettings, *, max_pixels: int, open_visual: Opener) -> None:
-        self._tokens, self._settings = tokens, settings
-        self._max_pixels, self._open = max_pixels, open_visual
+    def __init__(self, runner: Runner, prompts: Prompts, *, max_tokens: int, open_visual: Opener) -> None:
+        self.prompts = prompts
+        self._runner, self._max_tokens, self._open = runner, max_tokens, open_visual
 
     def prepare(self, prompt: str, content: Content) -> Prepared:
         """Open, tokenise and cut one side of a pair.
@@ -68,21 +66,16 @@ class Inputs:
             MediaError: Its file is missing or broken.
             EmptyInput, InvalidInput: Prompt and pixels do not make an input.
         """
-        visual = self._open(content)
-        if visual is None:
-            ids = self._tokens.ids(prompt, is_video=False, visual_tokens=0)
+        prepared = self._runner.prepare(prompt, self._open(content))
+        if not prepared.plans:
             key = hashlib.blake2b(prompt.encode(), digest_size=16).digest()
-            return Prepared(
-                ids=tuple(ids), patches=None, grid=None, visual_tokens=0, content_key=key, visual_key=b"\0" * 16
-            )
-        chosen = plan(visual, self._max_pixels, self._settings)
-        is_video = isinstance(visual, Sequence)
-        ids = self._tokens.ids(prompt, is_video=is_video, visual_tokens=chosen.tokens)
-        patches = cut(visual, chosen, self._settings)
-        pixels = hashlib.blake2b(patches.data, digest_size=16, salt=np.asarray(chosen.grid, dtype="<i4").tobytes())
+            ids = prepared.ids[: self._max_tokens]
+            return Prepared(ids=ids, patches=None, grid=None, visual_tokens=0, content_key=key, visual_key=b"\0" * 16)
+        [patches], [plan] = self._runner.cut(prepared), prepared.plans
+        pixels = hashlib.blake2b(patches.data, digest_size=16, salt=np.asarray(plan.grid, dtype="<i4").tobytes())
         key = hashlib.blake2b(prompt.encode() + pixels.digest(), digest_size=16).digest()
         return Prepared(
-            ids=tuple(ids), patches=patches, grid=chosen.grid, visual_tokens=chosen.tokens, content_key=key,
+            ids=prepared.ids, patches=patches, grid=plan.grid, visual_tokens=plan.tokens, content_key=key,
             visual_key=pixels.digest(),
         )  # fmt: skip
 

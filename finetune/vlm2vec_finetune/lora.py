@@ -121,7 +121,7 @@ def target_layers(model: nn.Module, wanted: Sequence[str]) -> list[tuple[str, nn
 
 
 def adapter_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The adapter's tensors under the names that peft gives them on `Qwen2VLForConditionalGeneration`."""
+    """The adapter's tensors under the names that peft gives them on a model with a head."""
     return {_peft_name(name): p.detach().cpu().contiguous() for name, p in model.named_parameters() if "lora_" in name}
 
 

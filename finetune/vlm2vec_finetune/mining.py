@@ -16,7 +16,7 @@ from vlm2vec_finetune.evaluate import Encode
 from vlm2vec_finetune.inputs import query_prompt, target_prompt
 from vlm2vec_finetune.pairs import Content, Pair
 from vlm2vec_finetune.scoring import trial_of
-from vlm2vec_rag.encoder.base import Vectors
+from vlm2vec_rag.encoder.base import Prompts, Vectors
 from vlm2vec_rag.errors import InvalidInput
 
 MARGIN = 0.05
@@ -36,6 +36,7 @@ class Mined:
 def mine(
     pairs: Sequence[Pair],
     encode: Encode,
+    prompts: Prompts,
     *,
     per_pair: int = 4,
     margin: float = MARGIN,
@@ -47,6 +48,7 @@ def mine(
     Args:
         pairs: Their own negatives are replaced.
         encode: Prompts and contents to unit vectors; see `evaluate.encode_with`.
+        prompts: Of the model that encodes.
         per_pair: How many negatives.
         margin: Share of the right answer's score that a negative must stay below it.
         depth: How many candidates to look at for each question.
@@ -59,7 +61,7 @@ def mine(
         raise InvalidInput(
             f"margin {margin}, per_pair {per_pair}, depth {depth}: expected 0 ≤ margin < 1, 1 ≤ per_pair ≤ depth"
         )
-    trial = trial_of(pairs)
+    trial = trial_of(pairs, prompts)
     vectors = encode([*trial.queries, *trial.candidates])
     queries, candidates = vectors[: len(trial.queries)], vectors[len(trial.queries) :]
     number = {side: at for at, side in enumerate(trial.queries)}
@@ -68,9 +70,9 @@ def mine(
     mined: list[Pair] = []
     guarded = 0
     for pair in pairs:
-        at = number[query_prompt(pair), pair.query]
+        at = number[query_prompt(pair, prompts), pair.query]
         right = {trial.candidates[each][1] for each in trial.answers[at]}
-        answer = candidates[target_number[target_prompt(pair.target, pair.target_instruction), pair.target]]
+        answer = candidates[target_number[target_prompt(pair.target, prompts, pair.target_instruction), pair.target]]
         positive = float(queries[at] @ answer)
         ceiling = positive - margin * abs(positive)
         ranked = [(content, score) for content, score in search(queries[at], depth) if content not in right]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
@@ -17,12 +17,8 @@ from vlm2vec_finetune.vision_cache import VisionCache
 from vlm2vec_rag.encoder.adapter import WEIGHTS
 from vlm2vec_rag.encoder.family import ModelFiles
 from vlm2vec_rag.encoder.load import find_model
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_base, patch_settings
-from vlm2vec_rag.encoder.qwen2vl.tokens import PromptTokens
 
 if TYPE_CHECKING:
-    from transformers import Qwen2VLModel
-
     from vlm2vec_finetune.recipe import Recipe
 
 
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 class Trainee:
     """A model ready to train, and how inputs reach it."""
 
-    model: Qwen2VLModel
+    model: Any  # of the checkpoint's family
     files: ModelFiles
     base_name: str  # what an adapter's config names as its base
     inputs: Inputs
@@ -51,7 +47,7 @@ def load_trainee(recipe: Recipe, device: torch.device, open_visual: Opener) -> T
         AdapterMismatch: It is an adapter of other settings than the recipe's.
     """
     files = find_model(recipe.model_name)
-    model = load_base(files.base)
+    model = files.family.load_base(files.base)
     bf16 = recipe.precision == "bf16"
     # an adapter's base only multiplies, so its weights may be bfloat16; what is trained adds up small steps in float32
     model = model.to(device=device, dtype=torch.bfloat16 if bf16 and recipe.mode == "lora" else torch.float32)
@@ -66,19 +62,20 @@ def load_trainee(recipe: Recipe, device: torch.device, open_visual: Opener) -> T
 
             merge_adapter(model, files.adapter)
         model.requires_grad_(True)
-        model.visual.requires_grad_(not recipe.freeze_vision)
+        for name in files.family.vision:
+            model.get_submodule(name).requires_grad_(not recipe.freeze_vision)
     if recipe.gradient_checkpointing:
         # transformers renamed it within version 5
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-    tokens = PromptTokens(files.tokenizer(), min(recipe.max_tokens, model.config.text_config.max_position_embeddings))
+    runner = files.family.runner(files, recipe.max_pixels)
     cache = None
     if recipe.vision_cache:
         cache = VisionCache(recipe.vision_cache, f"{files.weights_digest}-{recipe.precision}")
     engine = GradCache(
         model,
-        pad_id=tokens.pad_id,
-        visual_ids=(tokens.image_id, tokens.video_id),
+        runner,
+        dim=files.family.dim(files),
         chunk_size=recipe.chunk_size,
         device=device,
         bf16=bf16,
@@ -86,7 +83,7 @@ def load_trainee(recipe: Recipe, device: torch.device, open_visual: Opener) -> T
         keys=keys,
         vision_cache=cache,
     )
-    inputs = Inputs(tokens, patch_settings(files.base), max_pixels=recipe.max_pixels, open_visual=open_visual)
+    inputs = Inputs(runner, files.family.prompts, max_tokens=recipe.max_tokens, open_visual=open_visual)
     return Trainee(model, files, _base_name(recipe.model_name, files), inputs, engine)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vlm2vec_finetune.inputs import query_prompt, target_prompt
 from vlm2vec_finetune.pairs import Content, Pair
-from vlm2vec_rag.encoder.base import Vectors
+from vlm2vec_rag.encoder.base import Prompts, Vectors
 from vlm2vec_rag.errors import EmptyInput
 from vlm2vec_rag.evaluation.intervals import Interval, bootstrap, paired_difference
 from vlm2vec_rag.evaluation.metrics import hit, ndcg, rank, recall, reciprocal_rank
@@ -46,11 +46,12 @@ class Scores:
         return paired_difference(self.values[metric], other.values[metric])
 
 
-def trial_of(pairs: Sequence[Pair], more_candidates: Sequence[Content] = ()) -> Trial:
+def trial_of(pairs: Sequence[Pair], prompts: Prompts, more_candidates: Sequence[Content] = ()) -> Trial:
     """Join equal questions and equal targets.
 
     Args:
         pairs: The held-out side.
+        prompts: Of the model that is scored.
         more_candidates: Further pages, clips or texts that answer none of the questions.
 
     Raises:
@@ -61,11 +62,11 @@ def trial_of(pairs: Sequence[Pair], more_candidates: Sequence[Content] = ()) -> 
     candidates: dict[tuple[str, Content], int] = {}
     queries: dict[tuple[str, Content], set[int]] = {}
     for pair in pairs:
-        target = (target_prompt(pair.target, pair.target_instruction), pair.target)
+        target = (target_prompt(pair.target, prompts, pair.target_instruction), pair.target)
         number = candidates.setdefault(target, len(candidates))
-        queries.setdefault((query_prompt(pair), pair.query), set()).add(number)
+        queries.setdefault((query_prompt(pair, prompts), pair.query), set()).add(number)
     for content in more_candidates:
-        candidates.setdefault((target_prompt(content), content), len(candidates))
+        candidates.setdefault((target_prompt(content, prompts), content), len(candidates))
     return Trial(tuple(queries), tuple(candidates), tuple(frozenset(each) for each in queries.values()))
 
 

@@ -104,7 +104,9 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.trainee.trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        self.trial: Trial | None = trial_of(read_pairs(recipe.held_out)) if recipe.held_out else None
+        self.trial: Trial | None = None
+        if recipe.held_out:
+            self.trial = trial_of(read_pairs(recipe.held_out), self.trainee.inputs.prompts)
         self.progress = _Progress()
 
     def go(self, restart: bool, stop: threading.Event, stop_at: int | None) -> Outcome:
@@ -166,7 +168,8 @@ class _Run:
         mine = len(batch) // ranks.size
         rows = batch[ranks.rank * mine : (ranks.rank + 1) * mine]
         self.trainee.model.train()
-        self.trainee.model.visual.train(not recipe.freeze_vision)
+        for name in self.trainee.files.family.vision:
+            self.trainee.model.get_submodule(name).train(not recipe.freeze_vision)
         bad: list[BadPair] = []
         with Spool() as spool:
             seen = engine.look(self._slots(rows, step, ranks.rank * mine, bad), spool)

@@ -41,7 +41,6 @@ def test_the_encoder_serves_what_was_trained(recipe: Recipe) -> None:
 def test_peft_loads_every_tensor_and_gives_the_same_vectors(recipe: Recipe) -> None:
     from peft import PeftModel, get_peft_model_state_dict
     from transformers import Qwen2VLForConditionalGeneration
-    from vlm2vec_finetune.gradcache import collate, last_states
 
     folder = train(recipe).folder
     base = Qwen2VLForConditionalGeneration.from_pretrained(recipe.model_name, attn_implementation="sdpa")
@@ -54,10 +53,10 @@ def test_peft_loads_every_tensor_and_gives_the_same_vectors(recipe: Recipe) -> N
     assert all(torch.equal(loaded[name], each) for name, each in expected.items())
 
     encoder = load_encoder(recipe.model_name, device="cpu", dtype="float32")
-    ids = [encoder.tokens.ids(text, is_video=False, visual_tokens=0) for text in TEXTS]  # type: ignore[attr-defined]
+    runner = encoder.runner  # type: ignore[attr-defined]
+    batch = runner.collate([runner.prepare(text, None).ids for text in TEXTS], [[]] * len(TEXTS))
     with torch.no_grad():
-        states = last_states(model.base_model.model.model, collate(ids, [], [], pad_id=0, visual_ids=()), None)
-    got = torch.nn.functional.normalize(states, dim=-1).numpy()
+        got = runner.vectors(model.base_model.model.model, batch, encoder.dim).numpy()
     np.testing.assert_allclose(got, served(recipe.model_name, folder), atol=1e-5)
 
 

@@ -16,6 +16,7 @@ from vlm2vec_finetune.pairs import write_pairs
 from vlm2vec_finetune.scoring import Scores, score, trial_of
 
 from vlm2vec_rag import load_encoder
+from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
 
 
@@ -24,14 +25,14 @@ def pair(query: str, target: str) -> Pair:
 
 
 def test_a_question_of_two_targets_has_both_as_answers() -> None:
-    trial = trial_of([pair("q", "a"), pair("q", "b"), pair("r", "a")], more_candidates=[Content(text="c")])
+    trial = trial_of([pair("q", "a"), pair("q", "b"), pair("r", "a")], PROMPTS, more_candidates=[Content(text="c")])
     assert len(trial.queries) == 2
     assert [content.text for _, content in trial.candidates] == ["a", "b", "c"]
     assert trial.answers == (frozenset({0, 1}), frozenset({0}))
 
 
 def test_scores_are_those_of_a_ranking_done_by_hand() -> None:
-    trial = trial_of([pair("q", "a"), pair("r", "b")], more_candidates=[Content(text="c")])
+    trial = trial_of([pair("q", "a"), pair("r", "b")], PROMPTS, more_candidates=[Content(text="c")])
     candidates = np.eye(3, dtype=np.float32)
     queries = np.array([[0.9, 0.1, 0.3], [0.5, 0.4, 0.3]], dtype=np.float32)  # first right, second on place two
     values = score(trial, queries, candidates).values
@@ -95,7 +96,8 @@ def test_a_file_that_cannot_be_read_ranks_last_and_is_told(tmp_path: Path, tiny_
     bad: list[str] = []
     with Visuals(max_pixels=50_000, frames=2) as visuals:
         encode = encode_with(encoder, visuals, bad=bad)
-        got = compare(encode, encode, trial_of(pairs), held_out=tmp_path / "held_out.jsonl", names=("m", "a"), bad=bad)
+        trial = trial_of(pairs, PROMPTS)
+        got = compare(encode, encode, trial, held_out=tmp_path / "held_out.jsonl", names=("m", "a"), bad=bad)
     assert got.facts["unreadable"] == 1 and "lost.png" in bad[0]
     assert got.after.values["mrr"] == [1.0, 0.5]
 

@@ -16,7 +16,6 @@ from vlm2vec_finetune.model import Trainee, load_trainee
 from vlm2vec_finetune.spool import Spool
 
 from vlm2vec_rag import load_encoder
-from vlm2vec_rag.encoder.qwen2vl.forward import collate, last_states, visual_states
 
 TEXTS = ("red", "a longer text about green houses and trees", "blue moon", "cat and dog")
 SIZES = ((60, 90), (140, 70), (33, 35), (112, 112))
@@ -63,17 +62,14 @@ def gradients_of_one_batch(trainee: Trainee) -> dict[str, torch.Tensor]:
     trainee.model.zero_grad()
     prepared = [each.prepared for each in inputs]
     engine = trainee.engine
-    batch = collate(
+    batch = engine.runner.collate(
         [each.ids for each in prepared],
+        [[each.grid] if each.grid else [] for each in prepared],
         [each.patches for each in prepared if each.patches is not None],
-        [each.grid for each in prepared if each.grid is not None],
-        pad_id=engine._pad_id,
-        visual_ids=engine._visual_ids,
     )
     engine._keys.of_rows = [each.key for each in inputs]
     engine._keys.lengths = batch.lengths.tolist()
-    states = last_states(trainee.model, batch, visual_states(trainee.model, batch))
-    vectors = torch.nn.functional.normalize(states, dim=-1)
+    vectors = engine.runner.vectors(trainee.model, batch, trainee.files.family.dim(trainee.files))
     info_nce(vectors[:4], vectors[4:], temperature=0.05).backward()
     return {name: p.grad.clone() for name, p in trainee.model.named_parameters() if p.grad is not None}
 

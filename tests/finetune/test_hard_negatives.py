@@ -10,6 +10,7 @@ from vlm2vec_finetune import Content, Pair
 from vlm2vec_finetune.mining import mine
 
 from vlm2vec_rag.encoder.base import Vectors
+from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import InvalidInput
 
 # cosine with the question, which is (1, 0)
@@ -36,19 +37,19 @@ def texts(mined: Pair) -> list[str]:
 
 
 def test_what_is_near_the_answer_is_left_alone() -> None:
-    mined = mine(PAIRS, encode, per_pair=2, margin=0.05)
+    mined = mine(PAIRS, encode, PROMPTS, per_pair=2, margin=0.05)
     assert texts(mined.pairs[0]) == ["hard", "easy"]
-    assert texts(mine(PAIRS, encode, per_pair=2, margin=0.0).pairs[0]) == ["too near", "hard"]
+    assert texts(mine(PAIRS, encode, PROMPTS, per_pair=2, margin=0.0).pairs[0]) == ["too near", "hard"]
 
 
 def test_other_answers_of_the_same_question_are_no_negatives() -> None:
-    mined = mine(PAIRS, encode, per_pair=5, margin=0.0)
+    mined = mine(PAIRS, encode, PROMPTS, per_pair=5, margin=0.0)
     assert "another right" not in texts(mined.pairs[0])
     assert "right" not in texts(mined.pairs[1])
 
 
 def test_the_guard_is_counted() -> None:
-    mined = mine(PAIRS[:1] + PAIRS[2:], encode, per_pair=2)
+    mined = mine(PAIRS[:1] + PAIRS[2:], encode, PROMPTS, per_pair=2)
     first = mined.pairs[0]
     assert texts(first) == ["hard", "easy"]
     assert mined.guarded >= 2  # the unnoticed answer and the near one
@@ -58,10 +59,10 @@ def test_the_guard_is_counted() -> None:
 
 def test_a_collection_is_looked_in_when_given() -> None:
     found = [(Content(pdf="b.pdf", page=2), 0.5), (Content(pdf="c.pdf", page=1), 0.99)]
-    mined = mine(PAIRS[:1], encode, search=lambda vector, limit: found[:limit])
+    mined = mine(PAIRS[:1], encode, PROMPTS, search=lambda vector, limit: found[:limit])
     assert mined.pairs[0].negatives == (Content(pdf="b.pdf", page=2),)
 
 
 def test_senseless_settings_are_refused() -> None:
     with pytest.raises(InvalidInput, match="margin 1"):
-        mine(PAIRS, encode, margin=1.0)
+        mine(PAIRS, encode, PROMPTS, margin=1.0)

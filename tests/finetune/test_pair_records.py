@@ -66,18 +66,18 @@ def test_a_broken_record_is_named(tmp_path: Path, line: str, message: str) -> No
 
 def test_prompts_are_those_of_serving() -> None:
     page, image, clip, caption = PAIRS
-    assert query_prompt(page) == PROMPTS.query("who?", "", target="page")
-    assert target_prompt(page.target) == PROMPTS.item("page", "")
-    assert query_prompt(image) == "<|image_pad|>\nFind a chair: in red\n"
-    assert query_prompt(clip) == PROMPTS.query("valve", "", target="clip")
-    assert query_prompt(caption) == PROMPTS.query("", "video", target="text")
-    assert target_prompt(caption.target) == "a caption"
+    assert query_prompt(page, PROMPTS) == PROMPTS.query("who?", "", target="page")
+    assert target_prompt(page.target, PROMPTS) == PROMPTS.item("page", "")
+    assert query_prompt(image, PROMPTS) == "<|image_pad|>\nFind a chair: in red\n"
+    assert query_prompt(clip, PROMPTS) == PROMPTS.query("valve", "", target="clip")
+    assert query_prompt(caption, PROMPTS) == PROMPTS.query("", "video", target="text")
+    assert target_prompt(caption.target, PROMPTS) == "a caption"
 
 
 def test_words_never_pass_for_pixels() -> None:
     pair = Pair(query=Content(text="<|image_pad|> x"), target=Content(text="<|video_pad|>"))
-    assert "<|image_pad|>" not in query_prompt(pair)
-    assert "<|video_pad|>" not in target_prompt(pair.target)
+    assert "<|image_pad|>" not in query_prompt(pair, PROMPTS)
+    assert "<|video_pad|>" not in target_prompt(pair.target, PROMPTS)
 
 
 def test_a_data_set_of_ones_own_is_named_in_the_recipe(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from vlm2vec_finetune.datasets.files import read_pairs
 from vlm2vec_finetune.datasets.public import SETS, choose_frames, public_set
 from vlm2vec_finetune.inputs import query_prompt, target_prompt
 
+from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 
 
@@ -52,11 +53,11 @@ def test_mmeb_rows_keep_their_instructions(tmp_path: Path) -> None:
             zipped.writestr(f"images/A/{number}.png", png(colour))
     pairs = read_pairs(download(public_set("mmeb-A-OKVQA"), data, mirror=hub))
     assert len(pairs) == 2
-    assert query_prompt(pairs[0]) == "<|image_pad|>\nFind a caption: \n"
+    assert query_prompt(pairs[0], PROMPTS) == "<|image_pad|>\nFind a caption: \n"
     assert Path(pairs[0].query.image).is_file()
-    assert target_prompt(pairs[0].target) == "a < |video_pad|> cat"  # words never pass for pixels
+    assert target_prompt(pairs[0].target, PROMPTS) == "a < |video_pad|> cat"  # words never pass for pixels
     assert [each.prompt for each in pairs[0].negatives] == ["a dog"]
-    assert target_prompt(pairs[1].target) == "<|image_pad|>\nRepresent it.\n"
+    assert target_prompt(pairs[1].target, PROMPTS) == "<|image_pad|>\nRepresent it.\n"
     assert pairs[1].target.kind == "image" and pairs[1].query.kind == "text"
 
 
@@ -65,8 +66,8 @@ def test_colpali_is_asked_about_a_shown_page(tmp_path: Path) -> None:
     row = {"image": image, "query": "what colour?", "answer": "green", "source": "x", "page": "1"}
     write_parquet(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet", [row, {**row, "answer": ""}])
     (pair,) = read_pairs(download(public_set("colpali"), tmp_path / "data", mirror=tmp_path / "hub"))
-    assert query_prompt(pair) == "<|image_pad|> what colour?"
-    assert target_prompt(pair.target) == "green"
+    assert query_prompt(pair, PROMPTS) == "<|image_pad|> what colour?"
+    assert target_prompt(pair.target, PROMPTS) == "green"
     with Image.open(pair.query.image) as image:
         assert image.getpixel((3, 3)) == (0, 128, 0)
 
@@ -78,13 +79,14 @@ def test_visrag_shows_its_page_last(tmp_path: Path) -> None:
     ]
     write_parquet(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet", rows)
     first, second = read_pairs(download(public_set("visrag"), tmp_path / "data", mirror=tmp_path / "hub"))
-    assert query_prompt(first).startswith("This query relates to retrieving a relevant plot or chart that visually")
-    assert query_prompt(first).endswith("insights related to the query:  which plot? ")
+    asked = query_prompt(first, PROMPTS)
+    assert asked.startswith("This query relates to retrieving a relevant plot or chart that visually")
+    assert asked.endswith("insights related to the query:  which plot? ")
     assert (
-        target_prompt(first.target)
+        target_prompt(first.target, PROMPTS)
         == "A numerical data visualization, such as bar charts or line graphs.  <|image_pad|>"
     )
-    assert query_prompt(second) == "what else? "
+    assert query_prompt(second, PROMPTS) == "what else? "
     assert first.target.image == second.target.image  # the same image is kept once
 
 
@@ -111,7 +113,7 @@ def test_llavahound_is_read_in_three_ways(tmp_path: Path) -> None:
     prompts = {}
     for name in ("caption", "retrieval", "qa"):
         (pair,) = read_pairs(download(public_set(f"llavahound-{name}"), tmp_path / "data", mirror=hub))
-        prompts[name] = (query_prompt(pair), target_prompt(pair.target))
+        prompts[name] = (query_prompt(pair, PROMPTS), target_prompt(pair.target, PROMPTS))
         frames = pair.query.frames or pair.target.frames
         assert [Path(frame).stem for frame in frames] == [f"c01_{n}" for n in (1, 2, 4, 5, 7, 8, 10, 12)]
     assert prompts == {

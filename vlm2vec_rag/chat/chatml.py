@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm2vec_rag.chat.messages import ImagePart, Message, TextPart
-from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
+from vlm2vec_rag.encoder.patches import PatchSettings
+from vlm2vec_rag.encoder.qwen2vl.patches import cut, plan
 from vlm2vec_rag.encoder.qwen2vl.prompts import IMAGE_TOKEN, plain
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from vlm2vec_rag.encoder.device import choose_device, choose_dtype
 from vlm2vec_rag.encoder.family import ModelFiles
 from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.encoder.locate import no_progress_bar
-from vlm2vec_rag.encoder.qwen2vl.checkpoint import load_model, patch_settings
-from vlm2vec_rag.encoder.qwen2vl.encoder import Qwen2VLEncoder
+from vlm2vec_rag.encoder.qwen2vl.family import FAMILY, patch_settings
 from vlm2vec_rag.errors import ChatError, InvalidInput, ModelNotFound
 from vlm2vec_rag.pixels import MAX_PIXELS
 
@@ -137,7 +136,9 @@ def load_local_chat(
         ModelNotFound: The model cannot be reached, or its weights are not whole.
         InvalidInput: A setting makes no sense.
     """
-    ours = encoder if isinstance(encoder, Qwen2VLEncoder) else None
+    from vlm2vec_rag.encoder.local import LocalEncoder  # imports torch
+
+    ours = encoder if isinstance(encoder, LocalEncoder) and encoder.files.family is FAMILY else None
     if model is None and ours is not None:
         base = replace(ours.files, name=_known_as(ours.files.base), adapter=None)
     else:
@@ -156,7 +157,7 @@ def load_local_chat(
         if ours.files.adapter is not None:
             text = _base_text(base, place, number_format, sharing=ours.model.language_model)
     else:
-        whole = load_model(base, place, number_format)
+        whole = base.family.load(base, place, number_format)
         visual, text = whole.visual, whole.language_model
     return LocalChat(_assembled(base, visual, text), base, **settings)
 

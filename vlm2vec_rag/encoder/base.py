@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
+# an image, the frames of a clip (as `Frames` where their times are known), several `Images`, or nothing
 Visual: TypeAlias = "PILImage | Sequence[PILImage] | None"
 Shown: TypeAlias = Literal["", "image", "video"]  # what a prompt shows: nothing, an image, or the frames of a clip
 Sight: TypeAlias = Literal["print", "photographs", "video"]  # printed words; things and scenes; what moves
@@ -32,6 +33,30 @@ Progress: TypeAlias = Callable[[int], None]  # called with the number of inputs 
 SHOWN_BY: Mapping[Kind, Shown] = MappingProxyType({"text": "", "image": "image", "page": "image", "clip": "video"})
 # A question to a collection of many kinds is asked as a question to pages unless the search is limited to one kind.
 MIXED: Kind = "page"
+
+
+class Frames(tuple["PILImage", ...]):
+    """The frames of a clip with the time of each, in seconds from the clip's beginning."""
+
+    times_s: tuple[float, ...]
+
+    def __new__(cls, images: Iterable[PILImage], times_s: Iterable[float]) -> Frames:
+        """Put frames and their times together.
+
+        Raises:
+            InvalidInput: They are not as many.
+        """
+        made = super().__new__(cls, images)
+        made.times_s = tuple(times_s)
+        if len(made) != len(made.times_s):
+            raise InvalidInput(f"{len(made)} frames came with {len(made.times_s)} times; give one for each")
+        return made
+
+
+class Images(tuple["PILImage", ...]):
+    """Several images of one input, for families that take them."""
+
+    __slots__ = ()
 
 
 class Prompts(ABC):
@@ -93,7 +118,8 @@ class Encoder(ABC):
 
         Args:
             prompts: B strings as the model reads them, instruction and visual token included.
-            visuals: B of None, one image, or a list of frames, as the prompt's token says.
+            visuals: B of None, one image, `Images`, or a list of frames (`Frames` where their times are known), as
+                the prompt's tokens say.
             progress: Called with the number of inputs done since the last call.
 
         Returns:
@@ -189,5 +215,7 @@ def _parts(item: Item | str) -> tuple[Kind, str, Visual]:
         case Clip():
             if not item.frames:
                 raise EmptyInput(f"the clip {item.source or '(no source)'} {item.fragment} has no frames")
-            return "clip", item.text, list(item.frames)
+            if len(item.times_s) != len(item.frames):
+                return "clip", item.text, list(item.frames)  # made by hand, without times
+            return "clip", item.text, Frames(item.frames, [time_s - item.start_s for time_s in item.times_s])
     raise InvalidInput(f"expected a str or one of {', '.join(KINDS)}; got {type(item).__name__}")

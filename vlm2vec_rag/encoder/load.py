@@ -14,7 +14,7 @@ from vlm2vec_rag.encoder.base import Encoder
 from vlm2vec_rag.encoder.family import Family, ModelFiles
 from vlm2vec_rag.encoder.locate import locate
 from vlm2vec_rag.encoder.names import DEFAULT_MODEL
-from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.errors import InvalidInput, ModelNotFound
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,12 @@ logger = logging.getLogger(__name__)
 
 BATCH_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
 # `model_type` of a config.json -> the module whose FAMILY runs such models
-FAMILIES: Mapping[str, str] = MappingProxyType({"qwen2_vl": "vlm2vec_rag.encoder.qwen2vl.family"})
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "qwen2_vl": "vlm2vec_rag.encoder.qwen2vl.family",
+        "qwen3_vl": "vlm2vec_rag.encoder.qwen3vl.family",
+    }
+)
 
 
 def find_model(
@@ -59,6 +64,7 @@ def load_encoder(
     revision: str | None = None,
     max_pixels: int | None = None,
     frames: int | None = None,
+    dim: int | None = None,
     batch_tokens: int | None = None,
 ) -> Encoder:
     """Load a model that encodes text, images, pages and clips into one space.
@@ -73,6 +79,8 @@ def load_encoder(
         revision: Branch, tag or commit of `model` on the hub.
         max_pixels: Budget of one image or frame; larger images are reduced, their shape kept. None suits the model.
         frames: Frames that clips are read with; recorded in the fingerprint. None suits the model.
+        dim: Numbers of a vector, fewer than the model's own where it was trained for that (Matryoshka): a smaller and
+            quicker collection for a little quality. None takes them all.
         batch_tokens: Tokens of one forward pass, padding included. None suits the device.
 
     Raises:
@@ -84,13 +92,16 @@ def load_encoder(
 
     chosen_device = choose_device(device)
     files = find_model(model, adapter, revision)
-    fingerprint = files.fingerprint(max_pixels, frames)
-    encoder = files.family.encoder(
+    fingerprint = files.fingerprint(max_pixels, frames, dim)
+    chosen_dtype = choose_dtype(chosen_device, dtype)
+
+    from vlm2vec_rag.encoder.local import LocalEncoder  # imports torch, which a wrong setting should not wait for
+
+    encoder = LocalEncoder(
         files,
         chosen_device,
-        choose_dtype(chosen_device, dtype),
-        max_pixels=fingerprint.max_pixels,
-        frames=fingerprint.frames,
+        chosen_dtype,
+        fingerprint,
         batch_tokens=batch_tokens or BATCH_TOKENS.get(chosen_device.type, 4096),
     )
     first = adapter if model is None and adapter is not None else DEFAULT_MODEL if model is None else model
@@ -106,12 +117,39 @@ def families() -> list[Family]:
 
 
 def _family_of(folder: Path) -> Family:
-    """The family of a checkpoint, by its config.json."""
-    model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    """The family of a checkpoint, by its config.json; one that asks for another pooling is refused.
+
+    A sentence-transformers folder says how states become a vector. Read another way it would silently be another model.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        model_type = config.get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ModelNotFound(f"{folder}/config.json is no JSON object: {error}; download the model again") from error
+    known = ", ".join(f"{each.model_type} ({each.title})" for each in families())
     if model_type not in FAMILIES:
-        known = ", ".join(f"{each.model_type} ({each.title})" for each in families())
-        raise InvalidInput(f"{folder} is a {model_type!r} model; supported are {known}")
-    return _import(model_type)
+        modules = folder / "modules.json"
+        kind = "a sentence-transformers folder of " if modules.is_file() else ""
+        raise InvalidInput(f"{folder} is {kind}a {model_type!r} model; supported are {known}")
+    family = _import(model_type)
+    pooling = _pooling(folder)
+    if pooling and pooling != family.pooling:
+        raise InvalidInput(
+            f"{folder} is a sentence-transformers folder that pools by {pooling}; {family.title} pools by "
+            f"{family.pooling}, so this is another model, which is not supported; supported are {known}"
+        )
+    return family
+
+
+def _pooling(folder: Path) -> str:
+    """What a sentence-transformers folder pools by (`mean`, `lasttoken`); empty where it does not say."""
+    for path in sorted(folder.glob("*_Pooling/config.json")):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if named := config.get("pooling_mode"):
+            return str(named)
+        modes = [key.removeprefix("pooling_mode_") for key, is_on in config.items() if is_on is True]
+        return "+".join(mode.removesuffix("_tokens") for mode in modes if f"pooling_mode_{mode}" in config)
+    return "mean" if (folder / "modules.json").is_file() else ""  # the default of sentence-transformers
 
 
 def _import(model_type: str) -> Family:

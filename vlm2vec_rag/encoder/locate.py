@@ -19,6 +19,7 @@ from vlm2vec_rag.errors import AdapterMismatch, ModelNotFound
 NANO_FOLDER = Path(__file__).parents[1] / "nano"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 PATTERNS = ["*.json", "*.safetensors", "*.txt"]
+TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
 
 def locate(
@@ -99,8 +100,11 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
 
 def _check_weights(folder: Path) -> None:
     if not (folder / "config.json").is_file():
-        raise ModelNotFound(f"{folder} has no config.json; expected the folder of a model or of an adapter")
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
+        raise ModelNotFound(f"{folder} has no config.json but {found}; expected the folder of a model or of an adapter")
     if not any(folder.glob("*.safetensors")):
         raise ModelNotFound(
             f"{folder} has no safetensors; pickled weights are not read, because reading them runs code"
         )
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise ModelNotFound(f"{folder} has no tokenizer (tokenizer.json); copy it from the model's page on the hub")

@@ -1,5 +1,7 @@
 """The recipe's quick ways through the model give what transformers' own forward gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ from tower import (
 )
 from words import BLANK, IMAGE, VIDEO, VOCABULARY
 
-from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
+from vlm2vec_rag.encoder.qwen2vl.patches import SETTINGS, cut, plan
 
 RARITY = np.linspace(0.1, 9, VOCABULARY, dtype=np.float32)
 
@@ -55,7 +57,7 @@ def test_the_batched_tower_sees_what_transformers_tower_sees(model):
     colour = np.stack([images] * 3, axis=-1)
     from PIL import Image
 
-    settings = PatchSettings(mean=MEAN, std=STD)
+    settings = replace(SETTINGS, mean=MEAN, std=STD)
     rows = [cut(Image.fromarray(each), plan(Image.fromarray(each), 10**6, settings), settings) for each in colour]
     expected = model.visual(
         torch.from_numpy(np.concatenate(rows)), grid_thw=torch.tensor([[1, 8, 16]] * 2)

@@ -149,9 +149,9 @@ def test_words_cannot_end_their_turn_or_pass_for_images(reference):
 
 
 def _patch_settings():
-    from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings
+    from vlm2vec_rag.encoder.qwen2vl.patches import SETTINGS
 
-    return PatchSettings()
+    return SETTINGS
 
 
 def test_an_answer_that_is_closed_early_stops_generating(local):

@@ -125,7 +125,7 @@ def test_a_budget_reduces_images_and_not_the_checkpoints_own_limit(tiny_base, go
     small = load_encoder(tiny_base, device="cpu", dtype="float32", max_pixels=28 * 28 * 16)
     from vlm2vec_rag.encoder.qwen2vl.patches import plan
 
-    assert plan(golden["visuals"][14], small.max_pixels, small.patch_settings).tokens <= 16
+    assert plan(golden["visuals"][14], small.max_pixels, small.runner.settings).tokens <= 16
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from vlm2vec_rag import load_encoder
-from vlm2vec_rag.encoder.qwen2vl import forward
 from vlm2vec_rag.encoder.qwen2vl.patches import plan
+from vlm2vec_rag.encoder.runner import Prepared
 
 TOLERANCE = 1e-5
 
@@ -43,8 +43,8 @@ def test_token_ids_and_patch_grids_equal_the_public_codes(encoder, golden):
     for prompt, visual, ids, grid in zip(
         golden["prompts"], golden["visuals"], golden["ids"], golden["grids"], strict=True
     ):
-        cut_plan = None if visual is None else plan(visual, encoder.max_pixels, encoder.patch_settings)
-        ours = encoder.tokens.ids(
+        cut_plan = None if visual is None else plan(visual, encoder.max_pixels, encoder.runner.settings)
+        ours = encoder.runner.tokens.ids(
             prompt, is_video=isinstance(visual, list), visual_tokens=cut_plan.tokens if cut_plan else 0
         )
         assert ours == ids
@@ -71,12 +71,12 @@ def test_true_three_axis_positions_would_give_other_vectors(encoder, golden):
     """The trap this port avoids is real: with the positions transformers 5 would build, vectors differ."""
     index = 8
     prompt, visual = golden["prompts"][index], golden["visuals"][index]
-    cut_plan = plan(visual, encoder.max_pixels, encoder.patch_settings)
-    ids = torch.tensor([encoder.tokens.ids(prompt, is_video=False, visual_tokens=cut_plan.tokens)])
-    batch = encoder._batch([0], ids.tolist(), [visual], [cut_plan])
-    types = (ids == encoder.tokens.image_id).int()
+    cut_plan = plan(visual, encoder.max_pixels, encoder.runner.settings)
+    ids = torch.tensor([encoder.runner.tokens.ids(prompt, is_video=False, visual_tokens=cut_plan.tokens)])
+    batch = encoder.batch([Prepared(ids=tuple(ids[0].tolist()), visual=visual, plans=(cut_plan,))])
+    types = (ids == encoder.runner.tokens.image_id).int()
     positions, _ = encoder.model.get_rope_index(ids, mm_token_type_ids=types, image_grid_thw=batch.grids)
-    visual_states = forward.visual_states(encoder.model, batch)
+    visual_states = encoder.runner.visual_states(encoder.model, batch)
     embeddings = encoder.model.language_model.embed_tokens(batch.ids)
     embeddings = embeddings.masked_scatter(batch.is_visual.unsqueeze(-1), visual_states)
     states = encoder.model.language_model(inputs_embeds=embeddings, position_ids=positions, use_cache=False)

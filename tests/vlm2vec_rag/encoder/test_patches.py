@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlm2vec_rag.encoder.qwen2vl.patches import PatchSettings, cut, plan
+from vlm2vec_rag.encoder.qwen2vl.patches import SETTINGS, cut, plan
 from vlm2vec_rag.errors import EmptyInput
 
-SETTINGS = PatchSettings()
 BUDGET = 28 * 28 * 64
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image as PILImage
 
 from vlm2vec_rag import Clip, Image, Page, Query, Text, load_encoder
-from vlm2vec_rag.encoder.qwen2vl import forward
+from vlm2vec_rag.encoder.base import Images
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
 
 
@@ -44,7 +44,7 @@ def test_padding_is_never_seen(encoder, monkeypatch):
     prompts = ["contract", "a far longer question about revenue in the second quarter"]
     before = encoder.encode_prompts(prompts, [None, None])
     weight = encoder.model.language_model.embed_tokens.weight
-    monkeypatch.setattr(encoder.tokens, "pad_id", 1205)
+    monkeypatch.setattr(encoder.runner, "pad_id", 1205)
     with torch.no_grad():
         kept, weight[1205] = weight[1205].clone(), 1e4
     try:
@@ -121,34 +121,34 @@ def test_a_prompt_that_does_not_fit_its_visual_is_refused(encoder, prompt, visua
 def test_out_of_memory_halves_the_batch_and_gives_the_same_vectors(encoder, monkeypatch, caplog):
     prompts = [f"question {number}" for number in range(7)]
     whole = encoder.encode_prompts(prompts, [None] * 7)
-    embed, sizes = forward.embed, []
+    embed, sizes = encoder.runner.vectors, []
 
-    def small_memory(model, batch):
+    def small_memory(model, batch, dim):
         sizes.append(len(batch.ids))
         if len(batch.ids) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return embed(model, batch)
+        return embed(model, batch, dim)
 
-    monkeypatch.setattr(forward, "embed", small_memory)
+    monkeypatch.setattr(encoder.runner, "vectors", small_memory)
     np.testing.assert_allclose(encoder.encode_prompts(prompts, [None] * 7), whole, atol=1e-6)
     assert sizes[0] == 7 and max(sizes[-2:]) <= 2
     assert "halving the batch" in caplog.text
 
 
 def test_one_input_too_large_says_what_to_change(encoder, monkeypatch):
-    def no_memory(model, batch):
+    def no_memory(model, batch, dim):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(forward, "embed", no_memory)
+    monkeypatch.setattr(encoder.runner, "vectors", no_memory)
     with pytest.raises(VlmRagError, match="max_pixels below"):
         encoder.encode_prompts(["question"], [None])
 
 
 def test_another_failure_is_not_taken_for_a_lack_of_memory(encoder, monkeypatch):
-    def broken(model, batch):
+    def broken(model, batch, dim):
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(forward, "embed", broken)
+    monkeypatch.setattr(encoder.runner, "vectors", broken)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         encoder.encode_prompts(["question"], [None])
 
@@ -168,8 +168,18 @@ def test_bfloat16_stays_close_to_float32(encoder, tiny_base, tiny_adapter, golde
 
 def test_no_logits_and_no_layers_are_kept(encoder):
     assert not hasattr(encoder.model, "lm_head")
-    batch = encoder._batch([0], [[5, 6, 7]], [None], [None])
-    assert forward.last_states(encoder.model, batch, None).shape == (1, encoder.dim)
+    batch = encoder.runner.collate([[5, 6, 7]], [[]])
+    assert encoder.runner.pooled(encoder.model, batch, None).shape == (1, encoder.dim)
+
+
+def test_several_images_of_one_input_are_refused(encoder):
+    with pytest.raises(InvalidInput, match="takes one image or one clip"):
+        encoder.encode_prompts(["<|image_pad|> Represent it."], [Images([an_image(), an_image()])])
+
+
+def test_a_prefix_of_a_vector_is_refused(tiny_base):
+    with pytest.raises(InvalidInput, match="have 64 numbers and cannot be cut"):
+        load_encoder(tiny_base, device="cpu", dim=32)
 
 
 def test_many_threads_get_the_vectors_of_one(encoder):
