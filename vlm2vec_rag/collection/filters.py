@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import translate
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.collection.points import format_time, to_json
@@ -105,9 +104,20 @@ def is_pattern(path: str) -> bool:
 
 
 def matching(patterns: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """The sources that match any pattern. `*` also matches slashes, case counts, brackets stand for themselves."""
-    wanted = [re.compile(translate(pattern.replace("[", "[[]"))) for pattern in patterns]
-    return [source for source in sources if any(each.match(source) for each in wanted)]
+    """The sources that match any pattern.
+
+    `*` and `?` stay within a folder, `**` does not. A pattern that does not begin with a slash matches in every folder.
+    Case counts, and brackets stand for themselves.
+    """
+    wanted = [re.compile(_expression(pattern)) for pattern in patterns]
+    return [source for source in sources if any(each.fullmatch(source) for each in wanted)]
+
+
+def _expression(pattern: str) -> str:
+    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    anywhere = "" if pattern.startswith("/") else "(?:.*/)?"
+    return anywhere + "".join(wildcards.get(part, re.escape(part)) for part in parts)
 
 
 def field_path(*keys: str) -> str:

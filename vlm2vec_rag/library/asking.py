@@ -63,7 +63,8 @@ def build_query(
         return Query(text=text)
     if image is not None:
         if isinstance(image, str | os.PathLike):
-            image = _reader(reader).image(path_of(image)).image
+            path = path_of(image)
+            image = _reader(reader).image(path).image
         return Query(text=text, image=image)
     if isinstance(clip, str | os.PathLike):
         path, opened = path_of(clip), _reader(reader)
@@ -89,8 +90,8 @@ def build_filter(
 
     Args:
         kind: page, image, clip or text, one or several; a string may hold several with commas.
-        source: A file, all below a `folder/`, or a pattern such as `*.pdf`; one or several. What is not on this disk
-            is looked for by its name in any folder.
+        source: A file, all below a `folder/`, or a pattern such as `*.pdf`, where `*` stays within a folder and `**`
+            does not; one or several. What is not on this disk is looked for by its name in any folder.
         pages: `12`, `3-9`, `40-` or `-9`, counted from 1.
         time: Clips that overlap these seconds: `60-90`, `300-`, `1:00-1:30`.
         since: Files written on this day or later: `2026-01-31`.
@@ -100,7 +101,7 @@ def build_filter(
     Raises:
         InvalidInput: A value cannot be understood; the message names it and shows one that can.
     """
-    kinds = _several(kind, "kind")
+    kinds = [part.strip() for each in _several(kind, "kind") for part in each.split(",")]
     unknown = [each for each in kinds if each not in KINDS]
     if unknown:
         raise InvalidInput(f"kind {unknown[0]!r} is not one of {', '.join(KINDS)}")
@@ -173,7 +174,7 @@ def source_path(given: str | os.PathLike[str]) -> str:
     """
     named = check_source(given)
     if is_pattern(named):
-        return named if named.startswith(("*", "/")) else f"*/{named}"
+        return named
     path = Path(named).expanduser()
     if path.is_dir():
         return path.resolve().as_posix().rstrip("/") + "/"
@@ -181,7 +182,7 @@ def source_path(given: str | os.PathLike[str]) -> str:
         return path.resolve().as_posix()
     if named.startswith("/") or "://" in named or named.startswith("document:"):
         return named
-    return f"*/{named}*" if named.endswith("/") else f"*/{named}"
+    return f"**/{named}**" if named.endswith("/") else f"**/{named}"
 
 
 def check_source(given: str | os.PathLike[str]) -> str:
@@ -223,17 +224,14 @@ def _reader(reader: MediaReader | None) -> MediaReader:
 
 
 def _several(given: Any, name: str) -> list[str]:
-    """One value, several in a list, or several in one string with commas; blank ones are left out."""
+    """One value, or several in a list; one that is blank is none."""
+    if isinstance(given, str) and not given.strip():
+        return []
     values = [given] if isinstance(given, str | os.PathLike) else list(given or ())
-    parts: list[str] = []
     for each in values:
         if not isinstance(each, str | os.PathLike):
             raise InvalidInput(f"{name} holds a {type(each).__name__}; expected strings")
-        text = os.fspath(each)
-        # a file whose name holds a comma is itself
-        is_list = name == "kind" or not Path(text).exists()
-        parts += [part.strip() for part in text.split(",")] if isinstance(given, str) and is_list else [text]
-    return [part for part in parts if part.strip()] if isinstance(given, str) else parts
+    return [os.fspath(each) for each in values]
 
 
 def _pages(given: Any) -> tuple[int | None, int | None] | None:

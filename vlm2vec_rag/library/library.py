@@ -541,7 +541,7 @@ def named(given: str, known: Sequence[str]) -> list[str]:
     return (
         [source for source in known if source in (given, path)]
         or [source for source in known if source.startswith(path.rstrip("/") + "/")]
-        or matching([given if given.startswith(("*", "/")) else f"*/{given}"], known)
+        or matching([given], known)
     )
 
 

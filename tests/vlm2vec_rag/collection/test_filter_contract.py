@@ -78,9 +78,21 @@ def passes(payload: Payload, chosen: Filter) -> bool:
     )
 
 
+def _matches(names: list[str], pattern: list[str]) -> bool:
+    """A path's names against a pattern's, one by one; `**` stands for any number of them."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return any(_matches(names[at:], pattern[1:]) for at in range(len(names) + 1))
+    # brackets stand for themselves, in fnmatch they do not
+    plain = [each.replace("[", "(") for each in (*names[:1], pattern[0])]
+    return bool(names) and fnmatch.fnmatchcase(*plain) and _matches(names[1:], pattern[1:])
+
+
 def _on_path(source: str, path: str) -> bool:
     if "*" in path or "?" in path:
-        return fnmatch.fnmatchcase(source.replace("[", "("), path.replace("[", "("))
+        anywhere = [] if path.startswith("/") else ["**"]
+        return _matches(source.split("/"), [*anywhere, *path.removeprefix("/").split("/")])
     return source.startswith(path) if path.endswith("/") else source == path
 
 
@@ -132,7 +144,21 @@ def _ends(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | known.map(lambda pair: pair if None in pair else tuple(sorted(pair)))
 
 
-PATHS = [*SOURCES, "docs/", "docs/old/", "nowhere/", "*.pdf", "docs*", "*/?.pdf", "films/*.mp4", "[1]*", "*ß*", "x?"]
+PATHS = [
+    *SOURCES,
+    "docs/",
+    "docs/old/",
+    "nowhere/",
+    "*.pdf",
+    "docs*",
+    "docs/**",
+    "**/old/*",
+    "*/?.pdf",
+    "films/*.mp4",
+    "[1]*",
+    "*ß*",
+    "x?",
+]
 WANTED: dict[str, list[Any]] = {
     "author": ["Ada", "Grace", "Linus", None, ["Ada", "Linus"], ["Grace", None]],
     "year": [1843, 0, 7, [0, 1952], None],

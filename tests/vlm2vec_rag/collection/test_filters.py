@@ -55,7 +55,11 @@ def test_unusual_field_names_are_quoted() -> None:
     [
         ("*.pdf", ["a.pdf", "x/a.pdf", "x/[1].pdf"]),
         ("x/*", ["x/a.pdf", "x/[1].pdf"]),
-        ("?.pdf", ["a.pdf"]),
+        ("?.pdf", ["a.pdf", "x/a.pdf"]),
+        ("/?.pdf", []),
+        ("x*", []),
+        ("x**", ["x/a.pdf", "x/[1].pdf"]),
+        ("**/a.pdf", ["a.pdf", "x/a.pdf"]),
         ("x/[1].*", ["x/[1].pdf"]),
         ("*A.pdf", []),
     ],
