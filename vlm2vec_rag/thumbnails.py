@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlm2vec_rag.disk import mark_as_cache
 from vlm2vec_rag.items import Clip, Image, Item, Page
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Thumbnails:
         if path.is_file():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        mark_as_cache(self.folder)  # or a folder that holds it would be indexed with it
         small = image.convert("RGB")
         small.thumbnail((MAX_SIDE, MAX_SIDE))
         # a rename is atomic: a reader never sees half an image, and a killed run leaves none behind under this name

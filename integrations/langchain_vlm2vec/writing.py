@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -17,7 +16,7 @@ from vlm2vec_rag.collection import Payload, Point
 from vlm2vec_rag.documents import document_id_of, is_of_file, point_id_of, read_item, text_payload
 from vlm2vec_rag.errors import InvalidInput, UnsupportedMedia
 from vlm2vec_rag.items import Item, Text
-from vlm2vec_rag.library.indexing import file_version
+from vlm2vec_rag.media import file_version
 
 if TYPE_CHECKING:
     from vlm2vec_rag.media import MediaReader
@@ -86,9 +85,9 @@ class EntryReader:
     def _file(self, source: str) -> dict[str, Any]:
         """What the command line writes of a file, so that it takes this one for indexed."""
         if source not in self._files:
-            file_hash, modified_at = file_version(Path(source))
-            items = self._media.probe(source).items
-            self._files[source] = {"file_hash": file_hash, "modified_at": modified_at, "file_points": items}
+            version, items = file_version(source), self._media.probe(source).items
+            file = {"file_hash": version.hash, "modified_at": version.modified_at, "file_points": items}
+            self._files[source] = file
         return self._files[source]
 
 

@@ -110,12 +110,12 @@ class VLM2VecReader(BasePydanticReader):
 
 
 def _documents(path: Path, reader: Any, extra_info: Mapping[str, Any]) -> Iterator[MediaDocument]:
-    from vlm2vec_rag.library.indexing import file_version
+    from vlm2vec_rag.media import file_version
 
     expected = reader.probe(path).items
-    file_hash, modified_at = file_version(path)
+    version = file_version(path)
     for item in reader.items(path):
-        payload = Payload.of(item, file_hash=file_hash, file_points=expected, modified_at=modified_at)
+        payload = Payload.of(item, file_hash=version.hash, file_points=expected, modified_at=version.modified_at)
         yield to_document(payload, extra_info)
 
 

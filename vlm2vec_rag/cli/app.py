@@ -10,7 +10,7 @@ import typer
 
 import vlm2vec_rag
 from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, search, serve
-from vlm2vec_rag.cli.console import Notes, complain
+from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
 from vlm2vec_rag.errors import VlmRagError
 
 app = typer.Typer(
@@ -47,7 +47,9 @@ def _common(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
+    shown = logging.StreamHandler()
+    shown.setFormatter(SafeFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[shown])
     told = logging.getLogger("vlm2vec_rag.library")
     told.setLevel(logging.INFO)
     told.propagate = verbose

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from vlm2vec_rag.cli.console import complain, err, note, out, printable, short
+from vlm2vec_rag.cli.console import complain, err, note, out, print_json, printable, short
 from vlm2vec_rag.cli.options import FilterOptions, LibraryOptions, QuestionOptions, with_options
 from vlm2vec_rag.errors import EmptyInput, VlmRagError
 
@@ -88,7 +87,7 @@ def _one(
     try:
         reply = session.stream(question, filter=wanted, mode=mode)  # type: ignore[arg-type]  # checked there
         if as_json:
-            typer.echo(json.dumps(_as_dict(reply.answer), ensure_ascii=False, default=str))
+            print_json(_as_dict(reply.answer))
             return
         if session.turns and reply.search_query != question:
             note(f"searching for: {printable(reply.search_query)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -10,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -21,13 +23,47 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+
+from vlm2vec_rag.terminal import displayable
 
 if TYPE_CHECKING:
     from vlm2vec_rag.items import Hit
     from vlm2vec_rag.library import IndexReport
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class SafeConsole(Console):
+    """A console on which text only shows itself: control characters in it are printed as their escapes.
+
+    Names, titles, words and errors come from files that anybody may have made.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See `rich.console.Console`; all that is printed comes through here, tables and progress bars too."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=displayable(segment.text))
+
+
+class SafeFormatter(logging.Formatter):
+    """The same for what is logged."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return displayable(super().format(record))
+
+
+out = SafeConsole(highlight=False, soft_wrap=True)
+err = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout; what a terminal would act on is written as JSON's own escapes."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    typer.echo(re.sub(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", _json_escape, text))
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def note(text: str) -> None:
@@ -49,7 +85,7 @@ def complain(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Words of a file or a model without control characters, which could move the cursor or rename the window."""
+    """Words of a file or a model without control characters, which belong to no word."""
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
 
@@ -75,6 +111,9 @@ def print_hits(hits: Iterable[Hit], question: str = "") -> None:
                 out.print(f"            [dim]{line}[/dim]" if line != escape(words) else f"            {line}")
 
 
+_MOST_NOTES = 20
+
+
 def print_report(report: IndexReport, *, with_vectors: bool) -> None:
     """What an indexing run did, every failed file with its reason."""
     kinds = " · ".join(counted(count, kind) for kind, count in sorted((report.encoded + report.reused).items()))
@@ -91,6 +130,14 @@ def print_report(report: IndexReport, *, with_vectors: bool) -> None:
     err.print(f"{', '.join(parts)} in {report.seconds:.1f} s")
     for failure in report.failures:
         err.print(f"  [red]{escape(short(failure.source))}[/red]: {escape(failure.reason)}")
+    for told in report.notes[:_MOST_NOTES]:
+        err.print(f"  [yellow]{escape(short(told.source))}[/yellow] {escape(told.text)}")
+    if len(report.notes) > _MOST_NOTES:
+        err.print(f"  [yellow]and {counted(len(report.notes) - _MOST_NOTES, 'more note')} on other files[/yellow]")
+    if report.passed_over.kinds:
+        total = report.passed_over.kinds.total()
+        why = "name one outright to hear why" if total > 1 else "name it outright to hear why"
+        err.print(f"[dim]{escape(str(report.passed_over))} not read; {why}[/dim]")
     if report.gone:
         err.print(f"[dim]{len(report.gone)} indexed files are no longer there; --prune removes them:[/dim]")
         for source in report.gone[:5]:

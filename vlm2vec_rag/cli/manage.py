@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from vlm2vec_rag.cli.console import counted, note, out, short
+from vlm2vec_rag.cli.console import counted, note, out, print_json, short
 from vlm2vec_rag.cli.options import PlaceOptions, with_options
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -26,7 +25,7 @@ def list_command(
         sources = library.sources()
     if as_json:
         for source in sources.values():
-            typer.echo(json.dumps(dataclasses.asdict(source), ensure_ascii=False, default=str))
+            print_json(dataclasses.asdict(source))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("file", "kind", "items", "indexed"):
@@ -61,7 +60,7 @@ def info_command(
         info, model = library.info(), library.model
         files = len(library.sources())
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(info) | {"files": files}, ensure_ascii=False, default=str))
+        print_json(dataclasses.asdict(info) | {"files": files})
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")

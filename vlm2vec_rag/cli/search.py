@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlm2vec_rag.cli.console import note, print_hits
+from vlm2vec_rag.cli.console import note, print_hits, print_json
 from vlm2vec_rag.cli.options import FilterOptions, LibraryOptions, QuestionOptions, with_options
 from vlm2vec_rag.errors import EmptyInput
 
@@ -57,7 +56,7 @@ def search_command(
             )
     if as_json:
         for hit in hits:
-            typer.echo(json.dumps(dataclasses.asdict(hit), ensure_ascii=False, default=str))
+            print_json(dataclasses.asdict(hit))
     elif hits:
         print_hits(hits, question)
     else:

@@ -7,23 +7,22 @@ is there already. Stale points go last, so that a file can be found at every mom
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from vlm2vec_rag.collection import Filter
-from vlm2vec_rag.errors import InvalidInput, MediaError, UnsupportedMedia
+from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.items import Item
-from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry, Writer
-from vlm2vec_rag.media import SUPPORTED, MediaReader, MediaSettings, find_media
+from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry, Writer, reason_of
+from vlm2vec_rag.media import SUPPORTED, FileVersion, MediaReader, MediaSettings, PassedOver, file_version, find_media
 from vlm2vec_rag.prefetch import prefetch
+from vlm2vec_rag.terminal import displayable
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
@@ -57,6 +56,14 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What is to be said of a file that was indexed: a guessed encoding, an image that is cut off."""
+
+    source: str
+    text: str
+
+
 @dataclass(slots=True, kw_only=True)
 class IndexReport:
     """What a run did."""
@@ -64,6 +71,8 @@ class IndexReport:
     indexed: int = 0  # files
     unchanged: int = 0  # files
     failures: list[Failure] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver)  # in the folders that were walked
     removed: list[str] = field(default_factory=list)  # sources that were pruned
     gone: list[str] = field(default_factory=list)  # sources whose file is no longer there, kept
     encoded: Counter[str] = field(default_factory=Counter)  # items by kind, encoded anew
@@ -83,15 +92,19 @@ class _File:
     """A file on its way into the collection."""
 
     path: Path
-    hash: str
-    modified_at: datetime
+    version: FileVersion
     expected: int = 0  # items, as far as can be told before
     read: int | None = None  # items in all, once it is read to the end
     error: str | None = None
+    notes: Sequence[str] = ()
 
     @property
     def source(self) -> str:
         return self.path.as_posix()
+
+    @property
+    def hash(self) -> str:
+        return self.version.hash
 
 
 def index(
@@ -126,20 +139,23 @@ def index(
     if any(not os.fspath(each).strip() for each in given):
         raise InvalidInput("a path to index is empty; give files or folders by name, or '.' for the present folder")
     report = IndexReport()
-    found = list(find_media(given))
+    found = list(find_media(given, passed_over=report.passed_over))
     known = collection.sources()
     report.gone = _gone(given, found, known)
     if not found and not report.gone:
         raise UnsupportedMedia(
             f"there is nothing to index in {', '.join(map(str, given)) or 'no paths'}; "
             f"expected files such as {', '.join(sorted(SUPPORTED)[:12])} …"
+            + (f"; what is there is not read: {report.passed_over}" if report.passed_over.kinds else "")
         )
     if prune is True:
         _check_prune(report.gone, known)
+    for place, reason in report.passed_over.unreadable.items():
+        _fail(report, callback, place, reason)
     todo: list[_File] = []
     for path in found:
         try:
-            file = _describe(path)
+            file = _describe(path, reader)
             source = known.get(file.source)
             if source is not None and source.is_complete and source.file_hash == file.hash:
                 report.unchanged += 1
@@ -191,13 +207,21 @@ class _Run:
         ended.clear()
 
     def _write_batch(self, batch: list[tuple[_File, Item]]) -> None:
-        entries = [
-            Entry.of(item, file_hash=file.hash, file_points=file.expected, modified_at=file.modified_at)
-            for file, item in batch
-        ]
+        entries: list[Entry] = []
+        kept: list[tuple[_File, Item]] = []
+        for file, item in batch:
+            version = file.version
+            try:
+                entry = Entry.of(
+                    item, file_hash=version.hash, file_points=file.expected, modified_at=version.modified_at
+                )
+                entries.append(entry)
+                kept.append((file, item))
+            except Exception as error:  # of whatever a file holds, only itself is lost
+                file.error = file.error or f"{item.fragment or item.kind}: {reason_of(error)}"
         written = self.writer.write(entries, isolate=True)
         for at, reason in written.failures.items():
-            file, item = batch[at]
+            file, item = kept[at]
             file.error = file.error or f"{item.fragment or item.kind}: {reason}"
         self.report.encoded += written.encoded
         self.report.reused += written.reused
@@ -206,6 +230,9 @@ class _Run:
 
     def _finish(self, file: _File) -> None:
         """Take away what an earlier version left, and only then count the file as done."""
+        self.report.notes += [Note(source=file.source, text=text) for text in file.notes]
+        if file.error is None and not file.version.is_current():
+            file.error = "was written to while it was read; run the same command again when that is done"
         if file.error is not None:
             _fail(self.report, self.callback, file.source, file.error)
             return
@@ -230,6 +257,7 @@ def _items(files: Iterable[_File], reader: MediaReader) -> Iterator[tuple[_File,
             file.read = count
         except (MediaError, OSError) as error:
             file.error = str(error)
+        file.notes = reader.take_notes(file.path)
         yield file, None
 
 
@@ -269,30 +297,35 @@ def record_media(collection: Collection, settings: MediaSettings) -> None:
         collection.update_settings({"media": settings.signature()})
 
 
-def file_version(path: Path) -> tuple[str, datetime]:
-    """SHA-256 of a file's bytes, and when it was last written."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-        modified_s = os.fstat(file.fileno()).st_mtime
-    return digest.hexdigest(), datetime.fromtimestamp(modified_s, timezone.utc)
+def _describe(path: Path, reader: MediaReader) -> _File:
+    """A file before it is read.
 
-
-def _describe(path: Path) -> _File:
-    file_hash, modified_at = file_version(path)
-    return _File(path=path, hash=file_hash, modified_at=modified_at)
+    Raises:
+        MediaError: It cannot be read, or cannot be named in a collection.
+    """
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        raise UnreadableMedia(f"{displayable(path)}: its name is not UTF-8; rename it (convmv does many)") from None
+    return _File(path=path, version=file_version(path, reader.limits))
 
 
 def _gone(given: Sequence[str | os.PathLike[str]], found: Iterable[Path], known: Iterable[str]) -> list[str]:
     """Sources in the collection that lay below the given folders and are no longer there."""
     here = {path.as_posix() for path in found}
     folders = [Path(each).resolve().as_posix().rstrip("/") + "/" for each in given if Path(each).is_dir()]
-    return [
-        source
-        for source in known
-        if source not in here and source.startswith(tuple(folders)) and not Path(source).exists()
-    ]
+    return [source for source in known if source not in here and source.startswith(tuple(folders)) and _is_gone(source)]
+
+
+def _is_gone(source: str) -> bool:
+    """Whether a file is surely no longer there: a folder that may not be looked into hides it, and no more."""
+    try:
+        Path(source).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _check_prune(gone: Sequence[str], known: Mapping[str, object]) -> None:
@@ -305,6 +338,7 @@ def _check_prune(gone: Sequence[str], known: Mapping[str, object]) -> None:
 
 
 def _fail(report: IndexReport, callback: IndexCallback | None, source: str, reason: str) -> None:
+    source, reason = displayable(source), displayable(reason)
     report.failures.append(Failure(source=source, reason=reason))
     logger.info("%s failed: %s", source, reason)
     if callback:

@@ -123,8 +123,13 @@ class Writer:
             if self.encode is not None and vector is None:
                 written.failures.setdefault(at, "its content could not be encoded")
                 continue
-            payload = replace(entry.payload, indexed_at=now, encoded=vector is not None)
-            points[at] = Point(id=entry.point_id, payload=payload, vector=vector)
+            try:
+                payload = replace(entry.payload, indexed_at=now, encoded=vector is not None)
+                points[at] = Point(id=entry.point_id, payload=payload, vector=vector)
+            except Exception as error:
+                if not isolate:
+                    raise
+                written.failures[at] = reason_of(error)
         self._upsert(points, written, isolate=isolate)
         for at in points:
             if at in written.failures:

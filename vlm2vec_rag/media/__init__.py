@@ -7,16 +7,20 @@ from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.reader import MediaReader, export_pages, probe
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import SUPPORTED
-from vlm2vec_rag.media.walk import find_media
+from vlm2vec_rag.media.version import FileVersion, file_version
+from vlm2vec_rag.media.walk import PassedOver, find_media
 
 __all__ = [
     "SUPPORTED",
+    "FileVersion",
     "MediaInfo",
     "MediaLimits",
     "MediaReader",
     "MediaSettings",
+    "PassedOver",
     "Word",
     "export_pages",
+    "file_version",
     "find_media",
     "probe",
 ]

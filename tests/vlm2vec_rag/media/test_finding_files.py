@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from permissions import as_nobody, open_folder
 
+from vlm2vec_rag.disk import mark_as_cache
 from vlm2vec_rag.errors import UnreadableMedia
-from vlm2vec_rag.media import find_media
+from vlm2vec_rag.media import PassedOver, find_media
 
 
 @pytest.fixture
@@ -71,3 +74,71 @@ def test_typescript_is_no_transport_stream(tree):
     (tree / "film.ts").write_bytes((b"G" + b"\x00\xff" * 93 + b"\x01") * 6)
     found = [path.name for path in find_media(tree)]
     assert "film.ts" in found and "app.ts" not in found
+
+
+def passed_over(path: Path) -> PassedOver:
+    found = PassedOver()
+    list(find_media(path, passed_over=found))
+    return found
+
+
+def test_what_is_passed_over_is_counted_by_its_suffix(tree):
+    for name in ("a.DOCX", "b.html", "sub/c.docx", "Makefile", "x.mp3"):
+        (tree / name).write_text("x")
+    found = passed_over(tree)
+    assert dict(found.kinds) == {".docx": 3, ".html": 1, "without a suffix": 1, ".mp3": 1}
+    assert str(found) == "3 .docx, 1 .html, 1 .mp3, 1 without a suffix"
+    assert not found.unreadable
+
+
+def test_a_long_list_of_kinds_is_cut(tree):
+    for number in range(20):
+        (tree / f"a.x{number:02}").write_text("x")
+    assert str(passed_over(tree)).endswith(", 1 .x06, 13 of other kinds")
+
+
+def test_subtitle_files_are_read_with_their_video_and_not_passed_over(tree):
+    for name in ("z.srt", "z.en.VTT", "other.srt", "sub/z.srt"):
+        (tree / name).write_text("x")
+    assert dict(passed_over(tree).kinds) == {".docx": 1, ".srt": 2}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_pipes_and_broken_links_are_passed_over(tree):
+    os.mkfifo(tree / "pipe.pdf")
+    (tree / "gone.pdf").symlink_to(tree / "nowhere.pdf")
+    (tree / "self.pdf").symlink_to(tree / "self.pdf")
+    found = passed_over(tree)
+    assert found.kinds["pipes, devices or broken links"] == 3 and not found.unreadable
+    assert len(list(find_media(tree))) == 7
+
+
+@pytest.mark.parametrize("given", ["", "my.vlm2vec"])
+def test_a_collection_and_caches_in_a_folder_are_no_files_of_it(tree, given):
+    place = tree / "my.vlm2vec"
+    for name in (".lock", "default/collection.json", "thumbnails/ab/page.jpg", "thumbnails/notes.md"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("x")
+    (tree / "cache" / "ab").mkdir(parents=True)
+    (tree / "cache" / "ab" / "page.jpg").write_text("x")
+    mark_as_cache(tree / "cache")
+    assert len(list(find_media(tree / given))) == (0 if given else 7)
+    # a lock alone makes no collection
+    (tree / "sub" / ".lock").touch()
+    assert len(list(find_media(tree / given))) == (0 if given else 7)
+
+
+def test_a_folder_that_may_not_be_listed_is_named_and_the_others_go_on():
+    with open_folder() as folder:
+        for name in ("shut/a.txt", "open/b.txt"):
+            (folder / name).parent.mkdir()
+            (folder / name).write_text("x")
+        (folder / "shut").chmod(0)
+        found = PassedOver()
+        with as_nobody():
+            names = [path.name for path in find_media(folder, passed_over=found)]
+            with pytest.raises(UnreadableMedia, match=r"a.txt: may not be looked at; check the permissions"):
+                find_media(folder / "shut" / "a.txt")
+        assert names == ["b.txt"]
+        [(place, reason)] = found.unreadable.items()
+        assert place.endswith("/shut") and reason == "cannot be listed (Permission denied); check its permissions"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vlm2vec_rag.media.video.sidecars import Sidecar, Track, all_read, beside, preferred_language
+from vlm2vec_rag.media.video.sidecars import Sidecar, Track, beside, preferred_language
 
 
 def files(folder: Path, names: str) -> None:
@@ -111,9 +111,3 @@ def test_the_preferred_language(monkeypatch, asked, locale, expected):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", locale)
     assert preferred_language(asked) == expected
-
-
-def test_all_that_a_video_is_read_from(tmp_path):
-    files(tmp_path, "f.mp4 f.srt f.de.srt g.srt f.pdf")
-    assert [path.name for path in all_read(tmp_path / "f.mp4")] == ["f.mp4", "f.de.srt", "f.srt"]
-    assert [path.name for path in all_read(tmp_path / "f.pdf")] == ["f.pdf"]

@@ -107,6 +107,11 @@ def beside(video: Path) -> list[Sidecar]:
     return found
 
 
+def is_named_after(sidecar: Path, videos: Iterable[str]) -> bool:
+    """Whether a subtitle file is that of one of these videos, given by their names without suffixes."""
+    return sidecar.suffix.lower() in SUFFIXES and any(_fit(stem, sidecar) is not None for stem in videos)
+
+
 def inside(stream: Any) -> Track:
     """A subtitle stream of PyAV's, by what the container says of it and by its title."""
     from av.stream import Disposition
@@ -193,10 +198,3 @@ def _language(tag: str) -> str:
     """ISO 639-1 of `en`, `eng`, `english`, `pt-BR`, `zh_Hans-CN`, `es-419`, `en-orig`; nothing for other words."""
     first, *subtags = re.split(r"[-_]", tag)
     return _LANGUAGES.get(first, "") if all(re.fullmatch(r"[a-z0-9]{2,8}", each) for each in subtags) else ""
-
-
-def all_read(path: Path) -> Iterable[Path]:
-    """All files that the items of a file are made from: the file, and of a video the subtitle files beside it."""
-    yield path
-    if SUPPORTED.get(path.suffix.lower()) == "video":
-        yield from (sidecar.path for sidecar in beside(path))

@@ -1,0 +1,25 @@
+"""Strings that come from files, as they may be shown to a person.
+
+A file name, a title or an error message can hold control characters, which move a terminal's cursor, rename its window
+or hide what follows; and a file name can hold bytes that are no text at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+# C0 but tab and line feed, DEL, C1; what turns the direction of all that follows; halves of surrogate pairs
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def displayable(text: str | os.PathLike[str]) -> str:
+    r"""A string that does nothing but show itself: what is no visible character becomes its escape, `\x1b`, `\xe9`."""
+    return _UNSAFE.sub(_escaped, os.fspath(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8 (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
