@@ -101,7 +101,7 @@ def tiny_embedding_gemma2(folder: Path) -> Path:
             "num_attention_heads": 2,
             "num_key_value_heads": 2,
             "head_dim": 16,
-            "position_embedding_size": 512,
+            "position_embedding_size": 1024,
             "pooling_kernel_size": 3,
             "patch_size": 16,
         },

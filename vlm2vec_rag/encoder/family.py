@@ -34,6 +34,7 @@ class Family(ABC):
     least_pixels: int  # the smallest budget that works
     frames: int  # of a clip, unless another number is asked for
     pooling: str  # how states become a vector, in the words of sentence-transformers: lasttoken or mean
+    formats: tuple[str, ...] = ("float32", "bfloat16", "float16")  # that its models run in
     vision: tuple[str, ...]  # names of the modules that look at pixels, in the model that `load_base` gives
 
     @abstractmethod
@@ -95,8 +96,11 @@ class ModelFiles:
 
     @property
     def sees(self) -> frozenset[Sight]:
-        """What the model sees: its family's, or less where `config.json` says so."""
-        return self.family.sees & set(self.config.get("sees", self.family.sees))
+        """What the model sees: its family's, or less where `config.json` says so or has no vision tower."""
+        config = self.config
+        if not config.get("vision_config", True):
+            return frozenset()
+        return self.family.sees & set(config.get("sees", self.family.sees))
 
     def fingerprint(
         self, max_pixels: int | None = None, frames: int | None = None, dim: int | None = None

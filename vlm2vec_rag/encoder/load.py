@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "qwen2_vl": "vlm2vec_rag.encoder.qwen2vl.family",
         "qwen3_vl": "vlm2vec_rag.encoder.qwen3vl.family",
+        "embedding_gemma2": "vlm2vec_rag.encoder.embeddinggemma2.family",
     }
 )
 
@@ -94,6 +95,9 @@ def load_encoder(
     files = find_model(model, adapter, revision)
     fingerprint = files.fingerprint(max_pixels, frames, dim)
     chosen_dtype = choose_dtype(chosen_device, dtype)
+    formats = files.family.formats
+    if str(chosen_dtype).removeprefix("torch.") not in formats:
+        raise InvalidInput(f"{files.family.title} gives no numbers in {chosen_dtype}; take {' or '.join(formats)}")
 
     from vlm2vec_rag.encoder.local import LocalEncoder  # imports torch, which a wrong setting should not wait for
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlm2vec_rag.encoder.base import Sight
-from vlm2vec_rag.encoder.names import DEFAULT_MODEL, NANO
+from vlm2vec_rag.encoder.names import DEFAULT_MODEL, GEMMA, NANO
 
 ALL_SIGHTS: frozenset[Sight] = frozenset({"print", "photographs", "video"})
 
@@ -35,6 +35,16 @@ MODELS: tuple[ModelInfo, ...] = (
         parameters=11_530_368,
         download_bytes=0,
         memory_bytes=23_060_736,
+        licence="Apache-2.0",
+    ),
+    ModelInfo(
+        name=GEMMA,
+        good_at="everything on a laptop: small and quick, over 100 languages, vectors can be cut",
+        sees=ALL_SIGHTS,
+        dim=768,
+        parameters=438_760_448,
+        download_bytes=1_490_000_000,
+        memory_bytes=878_000_000,
         licence="Apache-2.0",
     ),
     ModelInfo(
