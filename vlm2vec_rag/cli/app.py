@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, search, serve
+from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, search, serve
 from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
 from vlm2vec_rag.errors import VlmRagError
 
@@ -31,6 +31,7 @@ app.command("info")(manage.info_command)
 app.command("reindex")(index.reindex_command)
 app.command("demo")(demo.demo_command)
 app.command("serve")(serve.serve_command)
+app.command("mcp")(mcp.mcp_command)
 app.command("eval")(evaluate.eval_command)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from vlm2vec_rag import samples
 from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia
-from vlm2vec_rag.web.download import DownloadLimits, check_address, download_video, is_public
+from vlm2vec_rag.serve.download import DownloadLimits, check_address, download_video, is_public
 
 FILM = (samples.folder() / "big-buck-bunny.mp4").read_bytes()
 
