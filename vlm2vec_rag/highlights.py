@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 from vlm2vec_rag.items import Hit
 from vlm2vec_rag.moments import Span, temporal_iou
@@ -96,17 +96,12 @@ def write_reel(
         raise InvalidInput(f"the reel is to be {path}; expected a name that ends in .mp4")
     if path.exists() and path.samefile(video):
         raise InvalidInput(f"the reel would replace the video {path}; name another file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part.mp4")
-    os.close(handle)
-    try:
-        with Reel(Path(name), os.fspath(video), reader, max_pixels=max_pixels, font=font) as reel:
-            for highlight in highlights:
-                reel.add(highlight.start_s, highlight.end_s, highlight.title)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with (
+        replacing(path) as part,
+        Reel(part, os.fspath(video), reader, max_pixels=max_pixels, font=font) as reel,
+    ):
+        for highlight in highlights:
+            reel.add(highlight.start_s, highlight.end_s, highlight.title)
     return reel.has_sound
 
 

@@ -7,11 +7,10 @@ another one, and nothing points at the folder: it can be moved or deleted, and w
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm2vec_rag.disk import mark_as_cache
+from vlm2vec_rag.disk import mark_as_cache, replacing
 from vlm2vec_rag.items import Clip, Image, Item, Page
 
 if TYPE_CHECKING:
@@ -53,16 +52,9 @@ class Thumbnails:
         path = self.path(content_hash)
         if path.is_file():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         mark_as_cache(self.folder)  # or a folder that holds it would be indexed with it
         small = image.convert("RGB")
         small.thumbnail((MAX_SIDE, MAX_SIDE))
-        # a rename is atomic: a reader never sees half an image, and a killed run leaves none behind under this name
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                small.save(file, "JPEG", quality=QUALITY)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(path) as part:
+            small.save(part, "JPEG", quality=QUALITY)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vlm2vec_finetune.lora import adapter_config, adapter_tensors, load_adapter_tensors
-from vlm2vec_rag.disk import sync_folder, sync_tree
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS
 from vlm2vec_rag.errors import AdapterMismatch, ModelNotFound
 
@@ -55,17 +55,12 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint, whole or not at all, and remove those beyond `keep_checkpoints`."""
     folder = step_folder(run, step)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    save_model(part, model, recipe, base=base, base_name=base_name)
-    (part / STATE).mkdir()
-    save_file(_optimizer_tensors(model, optimizer), part / STATE / "optimizer.safetensors")
-    values = {**state, "step": step, "recipe": recipe.deciding()}
-    (part / STATE / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
-    sync_tree(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
-    sync_folder(run)
+    with replacing(folder, sync=True) as part:
+        save_model(part, model, recipe, base=base, base_name=base_name)
+        (part / STATE).mkdir()
+        save_file(_optimizer_tensors(model, optimizer), part / STATE / "optimizer.safetensors")
+        values = {**state, "step": step, "recipe": recipe.deciding()}
+        (part / STATE / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
     for old in checkpoints(run)[: -recipe.keep_checkpoints]:
         shutil.rmtree(old)
     return folder

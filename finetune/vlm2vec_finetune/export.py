@@ -11,6 +11,7 @@ from typing import Any
 from vlm2vec_finetune.checkpoints import TRAINING, save_full
 from vlm2vec_finetune.evaluate import Comparison
 from vlm2vec_finetune.scoring import HEADLINE, METRICS
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS, adapter_digest, merge_adapter
 from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
@@ -41,21 +42,17 @@ def export_adapter(adapter: Path, to: Path, comparison: Comparison, *, even_if_w
         )
     if to.exists() and any(to.iterdir()):
         raise InvalidInput(f"{to} is not empty; give a new folder")
-    part = to.with_name(f".{to.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name in (CONFIG, WEIGHTS, TRAINING):
-        if (adapter / name).is_file():
-            shutil.copy(adapter / name, part / name)
-    (part / EVALUATION).write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
-    (part / CARD).write_text(model_card(part, comparison), encoding="utf-8")
-    if to.exists():
-        to.rmdir()
-    part.replace(to)
+    with replacing(to) as part:
+        part.mkdir()
+        for name in (CONFIG, WEIGHTS, TRAINING):
+            if (adapter / name).is_file():
+                shutil.copy(adapter / name, part / name)
+        (part / EVALUATION).write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
+        (part / CARD).write_text(model_card(part, comparison, name=to.name), encoding="utf-8")
     return to
 
 
-def model_card(adapter: Path, comparison: Comparison) -> str:
+def model_card(adapter: Path, comparison: Comparison, *, name: str) -> str:
     """Markdown with the hub's front matter, from the adapter's own settings and the comparison's numbers."""
     config: dict[str, Any] = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
     base, facts = config["base_model_name_or_path"], comparison.facts
@@ -77,7 +74,7 @@ base_model: {base}
 pipeline_tag: visual-document-retrieval
 tags: [vlm2vec, multimodal-embedding, lora]
 ---
-# {adapter.name.removeprefix(".").removesuffix(".part")}
+# {name}
 
 A {kind} adapter (rank {config["r"]}, alpha {config["lora_alpha"]}) for `{base}`, trained with vlm2vec-finetune from
 `{facts["model"]}`. Digest `{adapter_digest(adapter)}`. Evaluated {datetime.date.today().isoformat()}.
@@ -109,10 +106,6 @@ def merge(adapter: Path, to: Path) -> Path:
     files = find_model(adapter)
     model = files.family.load_base(files.base)
     merge_adapter(model, adapter)
-    part = to.with_name(f".{to.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    save_full(part, model, files.base)
-    if to.exists():
-        to.rmdir()
-    part.replace(to)
+    with replacing(to) as part:
+        save_full(part, model, files.base)
     return to

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.encoder.base import Shown
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Kind, place_of, seconds
@@ -173,12 +174,9 @@ class Pair:
 
 def write_pairs(pairs: Iterable[Pair], path: Path) -> int:
     """Write pairs as JSONL, whole or not at all; returns how many."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
     count = 0
-    with part.open("w", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         for pair in pairs:
             file.write(json.dumps(pair.to_dict(), ensure_ascii=False) + "\n")
             count += 1
-    part.replace(path)
     return count

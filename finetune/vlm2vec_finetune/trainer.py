@@ -36,6 +36,7 @@ from vlm2vec_finetune.spool import Spool
 from vlm2vec_finetune.stopping import stop_on_signal
 from vlm2vec_finetune.visuals import Visuals
 from vlm2vec_finetune.watch import StepReport, Watch, append_line, cut_log
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia, VlmRagError
 
 logger = logging.getLogger(__name__)
@@ -290,17 +291,14 @@ class _Run:
         self._evaluate()
         final = self._final
         if self.ranks.is_first:
-            part = final.with_name(f".{final.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            checkpoints.save_model(
-                part,
-                self.trainee.model,
-                self.recipe,
-                base=self.trainee.files.base,
-                base_name=self.trainee.base_name,
-            )
-            shutil.rmtree(final, ignore_errors=True)
-            part.replace(final)
+            with replacing(final) as part:
+                checkpoints.save_model(
+                    part,
+                    self.trainee.model,
+                    self.recipe,
+                    base=self.trainee.files.base,
+                    base_name=self.trainee.base_name,
+                )
         self.ranks.wait()
         return Outcome(final, done, is_finished=True)
 

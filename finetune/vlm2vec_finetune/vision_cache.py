@@ -5,13 +5,13 @@ For a collection of your own: 2,000 pages take about 8 GB in bf16, and every epo
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
+from vlm2vec_rag.disk import replacing
 
 
 class VisionCache:
@@ -37,10 +37,8 @@ class VisionCache:
     def put(self, key: bytes, states: torch.Tensor) -> None:
         """Keep states; another run may be writing the same."""
         path = self._path(key)
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        save_file({"states": states.detach().cpu().contiguous()}, part)
-        part.replace(path)
+        with replacing(path) as part:
+            save_file({"states": states.detach().cpu().contiguous()}, part)
 
     def _path(self, key: bytes) -> Path:
         name = key.hex()

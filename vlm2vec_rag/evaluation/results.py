@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.errors import InvalidInput
 
 Status: TypeAlias = Literal["scored", "partial", "missing", "failed"]
@@ -45,11 +45,9 @@ class TaskResult:
 
     def save(self, folder: Path) -> Path:
         """Write `<task>.json`, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.task}.json"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False), encoding="utf-8")
         return path
 
     @classmethod

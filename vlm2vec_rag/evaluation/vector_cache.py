@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.errors import MediaError
 from vlm2vec_rag.evaluation.examples import Example
 
@@ -158,7 +158,5 @@ def _reason(example: Example) -> str:
 
 def _write(path: Path, write: Callable[[Any], object]) -> None:
     """Whole or not at all, also when two processes write the same file."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         write(file)
-    temporary.replace(path)

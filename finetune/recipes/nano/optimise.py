@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from vlm2vec_rag.disk import replacing
+
 
 class Masters:
     """Trains bfloat16 parameters on float32 copies of them: matrices inside blocks with Muon, the rest with AdamW.
@@ -84,7 +86,5 @@ def share_at(progress: float, warm_up: float = 0.02) -> float:
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a kill at any moment leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    torch.save(state, fresh)
-    fresh.replace(path)
+    with replacing(path) as part:
+        torch.save(state, part)

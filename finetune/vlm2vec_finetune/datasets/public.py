@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vlm2vec_finetune.pairs import Content, Pair
+from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.encoder.qwen2vl.prompts import IMAGE_TOKEN, VIDEO_TOKEN, plain
 from vlm2vec_rag.errors import InvalidInput
 
@@ -166,10 +167,8 @@ def _write_image(image: Mapping[str, Any], folder: Path) -> str:
     name = hashlib.sha256(data).hexdigest()[:32]
     path = folder / "images" / name[:2] / f"{name}{suffix}"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(data)
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_bytes(data)
     return path.relative_to(folder).as_posix()
 
 
