@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from handmade_media import write_media
 from langchain_vlm2vec import MediaLoader, VLM2VecEmbeddings, VLM2VecVectorStore
 from langchain_vlm2vec import VLM2VecRetriever as LangChainRetriever
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
@@ -21,10 +22,6 @@ from llama_index.node_parser.vlm2vec import MediaNodeParser
 from llama_index.readers.vlm2vec import VLM2VecReader as LlamaIndexReader
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever as LlamaIndexRetriever
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore as LlamaIndexStore
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from handmade_media import write_media
 
 import vlm2vec_rag as vr
 from vlm2vec_rag.cli import main

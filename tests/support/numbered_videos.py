@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,19 @@ def read(image: Image.Image) -> int:
     return int(sum(1 << bit for bit in range(BITS) if bright[bit + 1]))
 
 
-def make_video(
+def make_video(path: Path, codec: str = "libx264", **values: Any) -> Path:
+    """Write a video of numbered frames; see `_make_video` for what it may be like.
+
+    SVT-AV1 gives its whole process a real-time priority when it runs as root, and every process that comes of it: it
+    runs in one of its own.
+    """
+    if codec != "libsvtav1":
+        return _make_video(path, codec, **values)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        return apart.submit(_make_video, path, codec, **values).result()
+
+
+def _make_video(
     path: Path,
     codec: str = "libx264",
     *,

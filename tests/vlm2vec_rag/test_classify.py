@@ -1,11 +1,10 @@
 """Labels are those of a plain nearest-label rule over the prompts of the public classification tasks."""
 
 import csv
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from composed_videos import compose
 from typer.testing import CliRunner
 
 from vlm2vec_rag import Clip, samples
@@ -13,10 +12,6 @@ from vlm2vec_rag.classify import Failed, classify
 from vlm2vec_rag.cli.app import app, main
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.media import MediaReader, MediaSettings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from composed_videos import compose
 
 LABELS = ["cat", "waiting in line", "espresso"]
 

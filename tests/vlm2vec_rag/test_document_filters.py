@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from qdrant_client import models
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
 from fake_qdrant import FakeQdrant
+from qdrant_client import models
 
 from vlm2vec_rag.collection import Collection, Payload, Point, open_collection
 from vlm2vec_rag.document_filters import OPERATORS, DocumentFilters

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_vlm2vec import VLM2VecEmbeddings, VLM2VecVectorStore
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
 from fake_qdrant import FakeQdrant
 from handmade_media import write_media
+from langchain_vlm2vec import VLM2VecEmbeddings, VLM2VecVectorStore
 
 
 @pytest.fixture(scope="session")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_qdrant import FakeQdrant
+from handmade_media import write_media
 from llama_index.core import Document
 from llama_index.core.schema import BaseNode
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNodeParser
 from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
-from fake_qdrant import FakeQdrant
-from handmade_media import write_media
 
 # small images: what is tested here does not depend on their size
 SETTINGS: dict[str, Any] = {"device": "cpu", "dtype": "float32", "max_pixels": 64 * 28 * 28, "frames": 4}

@@ -1,6 +1,6 @@
 """Answers rest on what was found, say what they are, and a failing model costs one answer, not the conversation."""
 
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -177,16 +177,17 @@ def test_a_model_that_fails_midway_ends_one_answer_only(retriever, rule_model):
 
 
 def test_a_model_that_hangs_is_given_up(retriever, rule_model):
+    given_up = threading.Event()
+
     def rule(messages):
         yield "Revenue "
-        time.sleep(30)
+        given_up.wait(60)
         yield "never"
 
     chat = Chat(retriever, rule_model(rule), settings=ChatSettings(timeout_s=0.2))
-    started = time.perf_counter()
     with pytest.raises(ChatError, match=r"gave 8 characters and then nothing for 0.2 s"):
         chat.ask("revenue")
-    assert time.perf_counter() - started < 5
+    given_up.set()
 
 
 def test_a_model_that_says_nothing_is_an_error(retriever, rule_model):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
 from fake_qdrant import FakeQdrant
 from points_and_places import ENGINES, LASTING_ENGINES, Place, a_place
 

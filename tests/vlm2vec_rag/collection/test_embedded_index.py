@@ -201,7 +201,7 @@ collection.upsert(points(range(POINTS, POINTS + 10), seed=1))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    killed = subprocess.run([sys.executable, "-c", program, tmp_path / "db", paths], check=False, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", program, tmp_path / "db", paths], check=False)
     assert killed.returncode == -signal.SIGKILL
     with open_collection(tmp_path / "db") as collection:
         assert collection.count() == POINTS + 10
@@ -239,9 +239,9 @@ while not Path({str(tmp_path / "pid")!r}).exists():
 os.kill(os.getpid(), signal.SIGKILL)
 """
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    subprocess.run([sys.executable, "-c", program, tmp_path / "db", paths], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", program, tmp_path / "db", paths], check=False)
     child = Path("/proc") / (tmp_path / "pid").read_text()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while is_running(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(child)

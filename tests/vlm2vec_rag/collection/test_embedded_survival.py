@@ -29,7 +29,6 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
 

@@ -1,24 +1,20 @@
 """Vectors equal those of Qwen3-VL-Embedding's own class, for every kind of input, alone and in any batch."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from qwen3vl_cases import cases
 from safetensors.torch import save_file
+from tiny_models import tiny_qwen3vl
 
 from vlm2vec_rag import Clip, load_encoder
 from vlm2vec_rag.encoder.base import Frames, Images
 from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.encoder.qwen3vl.prompts import IMAGE, ITEM_INSTRUCTION, PROMPTS, VIDEO, chat
 from vlm2vec_rag.errors import InvalidInput
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
-from qwen3vl_cases import cases
-from tiny_models import tiny_qwen3vl
 
 TOLERANCE = 1e-5
 CASES = cases()

@@ -107,7 +107,6 @@ def test_two_processes_find_what_one_finds(mini, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,  # one task is missing
     )
     assert "VATEX is not there" in run.stderr, run.stderr

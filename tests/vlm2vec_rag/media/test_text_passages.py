@@ -70,10 +70,10 @@ def test_closing_marks_are_no_part_of_a_heading():
 
 def test_long_lines_are_no_trouble():
     text = "# a" + " " * 500_000 + "b\n" + "word " * 500_000
-    started = time.monotonic()
+    started = time.process_time()
     found = list(passages(text, 0, len(text), 2000))
     assert markdown_sections(text)[1].title.endswith("b") and len(found) > 1000
-    assert time.monotonic() - started < 5  # a quadratic way takes minutes
+    assert time.process_time() - started < 30  # of this process alone; a quadratic way takes minutes
 
 
 def test_a_plain_text_has_no_headings(tmp_path):

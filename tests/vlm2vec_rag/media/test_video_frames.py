@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 from fractions import Fraction
 from itertools import accumulate
@@ -416,3 +417,10 @@ def test_a_title_in_an_old_encoding_does_no_harm(tmp_path):
 def test_frames_are_rgb_images(shelf):
     frames = open_video(shelf("ten_bits.mkv", pixel_format="yuv420p10le")).item(0).frames
     assert all(isinstance(frame, Image.Image) and frame.mode == "RGB" for frame in frames)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="the scheduler is Linux's")
+def test_making_a_video_leaves_this_process_at_its_ordinary_priority(shelf):
+    """SVT-AV1, as root, would have it take the processor from everything else on the machine."""
+    shelf("av1.mp4", **EVERYWHERE["av1.mp4"])
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
