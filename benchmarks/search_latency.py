@@ -122,7 +122,6 @@ def points(vectors: NDArray[np.float32], texts: list[str]) -> Iterator[Point]:
             text=text,
             file_hash=f"{file:064x}",
             file_points=PAGES_PER_FILE,
-            mime_type="application/pdf",
         )
         yield Point(id=payload.id, payload=payload, vector=vector)
 

@@ -13,7 +13,9 @@ VlmRagError                catch this one
 ├── CollectionError        the store cannot do what was asked
 │   ├── CollectionNotFound there is no collection at this place       (also a LookupError)
 │   ├── CollectionLocked   another process has it open
+│   ├── CollectionDamaged  points it had acknowledged are gone
 │   └── FingerprintMismatch  it was built with another model or setting (also a ValueError)
+├── DiskFull               there is no room to write what was asked
 ├── ChatError              a chat model failed or took too long
 └── MissingExtra           an optional dependency is not installed    (also an ImportError)
 
@@ -73,8 +75,16 @@ class CollectionLocked(CollectionError):
     """Another process has the collection open."""
 
 
+class CollectionDamaged(CollectionError):
+    """Points that the collection had acknowledged are gone."""
+
+
 class FingerprintMismatch(CollectionError, ValueError):
     """The collection was built with another model or setting."""
+
+
+class DiskFull(VlmRagError):
+    """There is no room on the disk to write what was asked; nothing was lost."""
 
 
 class ChatError(VlmRagError):

@@ -27,8 +27,7 @@ class Fingerprint:
     max_pixels: int = 0
     frames: int = 0  # frames of a clip
     dim: int = 0  # width of the vector; 0 where only words are searched
-    dense_weight: float = field(default=1.0, compare=False)  # of its ranking beside that of words, where both are fused
-    pdf_engine: str = field(default="", compare=False)  # what rendered the pages; recorded, and kept to
+    dense_weight: float = field(default=1.0, compare=False)  # of the dense ranking in the fusion; BM25 has 1
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.collection.filters import Filter
-from vlm2vec_rag.errors import EmptyInput, FingerprintMismatch, InvalidInput
+from vlm2vec_rag.errors import EmptyInput, InvalidInput
 from vlm2vec_rag.items import Hit, Kind, Query
 
 if TYPE_CHECKING:
@@ -38,12 +38,8 @@ class Retriever:
         Raises:
             FingerprintMismatch: The encoder is not the one the collection was built with.
         """
-        if encoder is not None and (apart := encoder.fingerprint.difference(collection.fingerprint)):
-            differences = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in apart.items())
-            raise FingerprintMismatch(
-                f"the encoder {encoder.fingerprint} does not fit the collection {collection.name!r}, built with "
-                f"{collection.fingerprint}: {differences}; load the encoder it was built with, or index again"
-            )
+        if encoder is not None:
+            collection.require(encoder.fingerprint)
         self.collection, self.encoder, self.thumbnails = collection, encoder, thumbnails
 
     def search(

@@ -20,7 +20,7 @@ from langchain_vlm2vec.filters import Wanted
 from langchain_vlm2vec.searching import SearchingStore, document_of
 from vlm2vec_rag.collection import Filter, open_collection
 from vlm2vec_rag.documents import point_id_of
-from vlm2vec_rag.errors import CollectionNotFound, FingerprintMismatch, InvalidInput
+from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
@@ -73,15 +73,8 @@ class VLM2VecVectorStore(AddingStore, SearchingStore):
         self.limits = limits
         self.thumbnails = thumbnails
         self._embedding = embedding
-        if embedding is None:
-            return
-        fingerprint = encoding.fingerprint_of(embedding)
-        if apart := fingerprint.difference(collection.fingerprint):
-            differences = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in apart.items())
-            raise FingerprintMismatch(
-                f"the embeddings {fingerprint} do not fit the collection {collection.name!r}, built with "
-                f"{collection.fingerprint}: {differences}; use those it was built with, or index again"
-            )
+        if embedding is not None:
+            collection.require(encoding.fingerprint_of(embedding))
 
     # opening
 

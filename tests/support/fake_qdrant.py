@@ -1,27 +1,30 @@
 """A stand-in for a Qdrant server, for tests over real HTTP on this machine.
 
-Requests are parsed with qdrant-client's own strict models, so a field that no server knows fails a test, and carried
-out by qdrant-client's in-memory store. It shows that requests have the right shape and that refusals, limits and faults
-are handled; it shows nothing of sharding, replication or the search index, which only a real server has.
+What it answers was seen on a real server (1.18.3): the recordings in tests/data/qdrant_wire are replayed against it by
+tests/vlm2vec_rag/collection/test_recordings.py. A request whose shape is in no recording is refused, and fails the test
+that sent it when the fake is closed, so that nobody believes more than was seen; what is sent all the same stands in
+`qdrant_recordings.NOT_RECORDED`, with the reason. Points are kept by qdrant-client's in-memory store. The fake shows
+nothing of speed, of the search index, and of how a cluster moves data.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from qdrant_client.http import models
-from qdrant_client.local.qdrant_local import QdrantLocal
+from fake_qdrant_access import ANYONE, Access, Door
+from fake_qdrant_cluster import Cluster
+from fake_qdrant_store import Refusal, Store
+from pydantic import BaseModel
+from qdrant_recordings import is_covered
 
 MOST_BYTES = 32 * 2**20  # a server's default `max_request_size_mb`
-
 
 CUT = 0  # the status of a fault that cuts the connection instead of answering
 
@@ -33,6 +36,7 @@ class Fault:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     wait_s: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +46,80 @@ class Request:
     method: str
     path: str
     body: Any
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int = 0
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
 class FakeQdrant:
-    """A server on a free port of the loopback interface.
+    """A server on a free port of the loopback interface, or one node of a cluster.
 
     Args:
         api_key: Refuse requests without this key.
         version: What it says it is.
+        read_only_key: A key that may only read.
+        tokens: What each token may do; see `Access`.
+        node: Which node of the cluster this is, from 0.
+        cluster: The cluster it belongs to; a server of its own has none.
+        store: The collections; those of the cluster for its nodes.
+        is_checked: Whether a request that no recording covers is refused.
+        tls: A server-side TLS context, to speak https.
+        prefix: A path before all others, as behind a proxy.
     """
 
-    def __init__(self, *, api_key: str | None = None, version: str = "1.20.0") -> None:
-        self.api_key = api_key
-        self.version = version
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        version: str = "1.18.3",
+        read_only_key: str | None = None,
+        tokens: dict[str, Access] | None = None,
+        node: int = 0,
+        cluster: Cluster | None = None,
+        store: Store | None = None,
+        is_checked: bool = True,
+        tls: Any = None,
+        prefix: str = "",
+    ) -> None:
+        self.door = Door(api_key, read_only_key, tokens or {})
+        self.version, self.node, self.prefix = version, node, prefix
+        self.store = store or Store(cluster)
+        self.is_checked = is_checked
         self.requests: list[Request] = []
-        self.creations: dict[str, models.CreateCollection] = {}
-        self.indexes: dict[str, dict[str, models.PayloadIndexInfo]] = {}
+        self.uncovered: list[str] = []
         self._faults: list[Fault] = []
-        self._store = QdrantLocal(":memory:")
         self._turn = threading.Lock()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._scheme = "http" if tls is None else "https"
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
+        self._open: set[socket.socket] = set()
+        self._is_closed = False
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}{self.prefix}"
+
+    @property
+    def creations(self) -> dict[str, Any]:
+        """What each collection was asked for."""
+        return self.store.creations
+
+    @property
+    def indexes(self) -> dict[str, Any]:
+        """The payload indexes of each collection."""
+        return self.store.indexes
 
     def fail(self, *faults: Fault | int) -> None:
         """Answer the next requests for points with these faults, one each."""
@@ -83,153 +130,78 @@ class FakeQdrant:
         return [request for request in self.requests if request.path.endswith(path)]
 
     def close(self) -> None:
+        """Stop, and cut every connection, as a process that dies does."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
 
     def __enter__(self) -> FakeQdrant:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None and self.uncovered:
+            raise AssertionError(
+                "no recording of a real server covers: " + "; ".join(dict.fromkeys(self.uncovered))
+                + " -- record it, or add it to NOT_RECORDED with the reason"
+            )  # fmt: skip
 
     def next_fault(self, path: str) -> Fault | None:
         return self._faults.pop(0) if self._faults and "/points" in path else None
 
-    def answer(self, method: str, path: str, body: bytes) -> Any:
+    def answer(self, request: Request, access: Access) -> Any:
         """Carry out one request.
 
         Raises:
-            LookupError: There is no such path.
-            ValueError: The store, or the model of the request, refuses it.
+            Refusal: The server refuses it.
         """
-        with self._turn:
-            if path == "/":
-                return {"title": "qdrant - vector search engine", "version": self.version}
-            if path == "/collections":
-                return self._store.get_collections()
-            found = re.fullmatch(r"/collections/([^/]+)(/.*)?", path)
-            action = _ACTIONS.get((method, found[2] or "")) if found else None
-            if found is None or action is None:
-                raise LookupError(f"the fake has no {method} {path}")
-            return action(self, found[1], body)
-
-    # one method for each path
-
-    def _create(self, name: str, body: bytes) -> bool:
-        asked = models.CreateCollection.model_validate_json(body)
-        self._store.create_collection(
-            name, vectors_config=asked.vectors, sparse_vectors_config=asked.sparse_vectors, metadata=asked.metadata
-        )
-        self.creations[name] = asked
-        self.indexes[name] = {}
-        return True
-
-    def _update(self, name: str, body: bytes) -> bool:
-        asked = models.UpdateCollection.model_validate_json(body)
-        return self._store.update_collection(name, metadata=asked.metadata)
-
-    def _describe(self, name: str, _: bytes) -> models.CollectionInfo:
-        return self._store.get_collection(name).model_copy(update={"payload_schema": self.indexes[name]})
-
-    def _delete_collection(self, name: str, _: bytes) -> bool:
-        return self._store.delete_collection(name)
-
-    def _exists(self, name: str, _: bytes) -> models.CollectionExistence:
-        return models.CollectionExistence(exists=self._store.collection_exists(name))
-
-    def _index(self, name: str, body: bytes) -> models.UpdateResult:
-        asked = models.CreateFieldIndex.model_validate_json(body)
-        self._store.get_collection(name)
-        kind = models.PayloadSchemaType(getattr(asked.field_schema, "type", asked.field_schema))
-        self.indexes[name][asked.field_name] = models.PayloadIndexInfo(data_type=kind, points=0)
-        return models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
-
-    def _upsert(self, name: str, body: bytes) -> models.UpdateResult:
-        asked = _UPSERT.validate_json(body)
-        return self._store.upsert(name, asked.batch if isinstance(asked, models.PointsBatch) else asked.points)
-
-    def _retrieve(self, name: str, body: bytes) -> list[models.Record]:
-        asked = models.PointRequest.model_validate_json(body)
-        return self._store.retrieve(name, asked.ids, **_with(asked))
-
-    def _delete(self, name: str, body: bytes) -> models.UpdateResult:
-        return self._store.delete(name, _SELECTOR.validate_json(body))
-
-    def _set_payload(self, name: str, body: bytes) -> models.UpdateResult:
-        asked = models.SetPayload.model_validate_json(body)
-        points = asked.points if asked.points is not None else models.FilterSelector(filter=asked.filter)
-        return self._store.set_payload(name, payload=asked.payload, points=points, key=asked.key)
-
-    def _query(self, name: str, body: bytes) -> models.QueryResponse:
-        return self._ranked(name, models.QueryRequest.model_validate_json(body))
-
-    def _query_batch(self, name: str, body: bytes) -> list[models.QueryResponse]:
-        return [self._ranked(name, each) for each in models.QueryRequestBatch.model_validate_json(body).searches]
-
-    def _ranked(self, name: str, asked: models.QueryRequest) -> models.QueryResponse:
-        # search parameters are left out: the store compares everything and would warn that they change nothing
-        return self._store.query_points(
-            name,
-            query=asked.query,
-            using=asked.using,
-            prefetch=asked.prefetch,
-            query_filter=asked.filter,
-            limit=asked.limit or 10,
-            offset=asked.offset,
-            score_threshold=asked.score_threshold,
-            **_with(asked),
-        )
-
-    def _scroll(self, name: str, body: bytes) -> models.ScrollResult:
-        asked = models.ScrollRequest.model_validate_json(body)
-        points, following = self._store.scroll(
-            name,
-            scroll_filter=asked.filter,
-            limit=asked.limit or 10,
-            offset=asked.offset,
-            order_by=asked.order_by,
-            **_with(asked),
-        )
-        return models.ScrollResult(points=points, next_page_offset=following)
-
-    def _count(self, name: str, body: bytes) -> models.CountResult:
-        return self._store.count(name, models.CountRequest.model_validate_json(body).filter)
-
-    def _facet(self, name: str, body: bytes) -> models.FacetResponse:
-        asked = models.FacetRequest.model_validate_json(body)
-        return self._store.facet(name, asked.key, asked.filter, limit=asked.limit or 10, exact=True)
+        if self.is_checked and (missing := is_covered(request.method, request.path, request.query, request.body)):
+            self.uncovered.append(missing)
+            raise Refusal(501, f"no recording covers {missing}")
+        with self._turn if self.store.cluster is None else self.store.turn:
+            if request.path == "/":
+                return {"title": "qdrant - vector search engine", "version": self.version, "commit": "fake"}
+            return self.store.answer(request, access, self.node)
 
 
-_UPSERT: TypeAdapter[Any] = TypeAdapter(models.PointInsertOperations)
-_SELECTOR: TypeAdapter[Any] = TypeAdapter(models.PointsSelector)
-_ACTIONS: dict[tuple[str, str], Callable[[FakeQdrant, str, bytes], Any]] = {
-    ("PUT", ""): FakeQdrant._create,
-    ("PATCH", ""): FakeQdrant._update,
-    ("GET", ""): FakeQdrant._describe,
-    ("DELETE", ""): FakeQdrant._delete_collection,
-    ("GET", "/exists"): FakeQdrant._exists,
-    ("PUT", "/index"): FakeQdrant._index,
-    ("PUT", "/points"): FakeQdrant._upsert,
-    ("POST", "/points"): FakeQdrant._retrieve,
-    ("POST", "/points/delete"): FakeQdrant._delete,
-    ("POST", "/points/payload"): FakeQdrant._set_payload,
-    ("POST", "/points/query"): FakeQdrant._query,
-    ("POST", "/points/query/batch"): FakeQdrant._query_batch,
-    ("POST", "/points/scroll"): FakeQdrant._scroll,
-    ("POST", "/points/count"): FakeQdrant._count,
-    ("POST", "/facet"): FakeQdrant._facet,
-}
+class FakeCluster:
+    """Three servers that keep copies of each other's shards; see `fake_qdrant_cluster`."""
 
+    def __init__(self, nodes: int = 3, **options: Any) -> None:
+        self.cluster = Cluster(nodes)
+        store = Store(self.cluster)
+        self.nodes = [FakeQdrant(node=at, cluster=self.cluster, store=store, **options) for at in range(nodes)]
+        self.store = store
+        self._options = options
 
-def _with(asked: Any) -> dict[str, Any]:
-    """What an answer should bring; a server sends payloads of a query only when asked to."""
-    payload = asked.with_payload
-    default = not isinstance(asked, models.QueryRequest)
-    return {
-        "with_payload": default if payload is None else payload,
-        "with_vectors": False if asked.with_vector is None else asked.with_vector,
-    }
+    @property
+    def urls(self) -> str:
+        """All addresses, with commas between."""
+        return ",".join(node.url for node in self.nodes)
+
+    def kill(self, node: int) -> None:
+        """End a node, as `kill -9` does."""
+        self.cluster.is_up[node] = False
+        self.nodes[node].close()
+
+    def revive(self, node: int) -> None:
+        """Let the other nodes find it again; its own port stays closed."""
+        self.cluster.recover(node)
+
+    def __enter__(self) -> FakeCluster:
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        for node in self.nodes:
+            node.__exit__(*reason)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -237,53 +209,88 @@ class _Handler(BaseHTTPRequestHandler):
 
     fake: FakeQdrant
     protocol_version = "HTTP/1.1"
+    timeout = 60
+    # the head and the body of an answer leave in one write: in two, the kernel waits 40 ms on a kept connection
+    wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.fake._open.add(self.connection)
+
+    def finish(self) -> None:
+        self.fake._open.discard(self.connection)
+        super().finish()
 
     def do_any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.partition("?")[0]
-        self.fake.requests.append(Request(self.command, path, json.loads(body) if body else None))
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = urlsplit(self.path)
+        prefix = self.fake.prefix
+        path = parts.path.removeprefix(prefix)
+        too_large = len(raw) > MOST_BYTES
+        request = Request(
+            self.command,
+            path,
+            None if too_large or not raw else json.loads(raw),
+            dict(parse_qsl(parts.query)),
+            {name.lower(): value for name, value in self.headers.items()},
+            len(raw),
+        )
+        self.fake.requests.append(request)
         fault = self.fake.next_fault(path) or Fault(200)
         threading.Event().wait(fault.wait_s)
-        if self.fake.api_key and self.headers.get("api-key") != self.fake.api_key:
-            self._refuse(401, "Must provide an API key or an Authorization bearer token")
-        elif len(body) > MOST_BYTES:
-            self._refuse(413, "Payload too large")
+        if not parts.path.startswith(prefix):
+            self._refuse(Refusal(404, "not found", is_plain=True))
         elif fault.status == CUT:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
         elif fault.status != 200:
-            self._refuse(fault.status, f"injected {fault.status}", fault.headers)
+            self._refuse(Refusal(fault.status, fault.text or f"injected {fault.status}"), fault.headers)
+        elif too_large:
+            self._refuse(
+                Refusal(400, f"JSON payload ({len(raw)} bytes) is larger than allowed (limit: {MOST_BYTES} bytes).")
+            )
         else:
-            self._answer(path, body)
+            self._answer(request)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_any  # noqa: N815  the names http.server looks for
 
-    def _answer(self, path: str, body: bytes) -> None:
+    def _answer(self, request: Request) -> None:
         try:
-            answer = self.fake.answer(self.command, path, body)
-        except LookupError as error:
-            self._refuse(404, str(error))
-        except ValidationError as error:
-            self._refuse(400, f"Format error in JSON body: {error}")
-        except ValueError as error:
-            known = {"not found": 404, "already exists": 409}
-            self._refuse(next((code for words, code in known.items() if words in str(error)), 400), str(error))
+            is_open = request.path in ("/", "/healthz", "/readyz", "/livez")
+            access = ANYONE if is_open else self.fake.door.access(request.headers)
+            answer = self.fake.answer(request, access)
+        except Refusal as refusal:
+            self._refuse(refusal)
         else:
-            self._send(200, answer if path == "/" else {"result": answer, "status": "ok", "time": 0.0})
+            if request.path == "/" or not isinstance(answer, dict | list | bool | BaseModel):
+                self._send(200, answer)
+            else:
+                self._send(200, {"result": answer, "status": "ok", "time": 0.0})
 
-    def _refuse(self, status: int, error: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-        self._send(status, {"status": {"error": error}, "time": 0.0}, headers)
+    def _refuse(self, refusal: Refusal, headers: Iterable[tuple[str, str]] = ()) -> None:
+        error = {"status": {"error": refusal.text}, "time": 0.0}
+        self._send(refusal.status, refusal.text if refusal.is_plain else error, headers)
 
     def _send(self, status: int, content: Any, headers: Iterable[tuple[str, str]] = ()) -> None:
-        body = json.dumps(content, default=_json_of).encode()
+        is_plain = isinstance(content, str)
+        body = content.encode() if is_plain else json.dumps(content, default=_json_of).encode()
+        kind = "text/plain" if is_plain else "application/json"
         self.send_response(status)
-        for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers):
+        for name, value in (("Content-Type", kind), ("Content-Length", str(len(body))), *headers):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
 
     def log_message(self, *_: object) -> None:
         """Tests have their own output."""
+
+
+def unused_port() -> int:
+    """A port of this machine at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _json_of(value: Any) -> Any:

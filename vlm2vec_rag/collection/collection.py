@@ -7,6 +7,8 @@ The collection is its own manifest: which sources it holds, and whether each is 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -15,17 +17,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from qdrant_client import models
 
-from vlm2vec_rag.collection import searching
 from vlm2vec_rag.collection.batches import batches
 from vlm2vec_rag.collection.bm25 import Bm25
 from vlm2vec_rag.collection.engine import Engine
 from vlm2vec_rag.collection.filters import Filter, matching
+from vlm2vec_rag.collection.indexes import PayloadIndexes, indexed_fields
 from vlm2vec_rag.collection.info import CollectionInfo
+from vlm2vec_rag.collection.limits import Limits
 from vlm2vec_rag.collection.manifest import MANIFEST_FIELDS, Source, sources_of
 from vlm2vec_rag.collection.points import FIELDS, Found, Point, to_json
 from vlm2vec_rag.collection.record import Record
 from vlm2vec_rag.collection.schema import BM25, DENSE, search_params
-from vlm2vec_rag.collection.searching import Mode
+from vlm2vec_rag.collection.searching import Mode, Search
 from vlm2vec_rag.collection.structs import dense_of, point_of, structs_of
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qdrant_client import QdrantClient
 
-PAGE_POINTS = 256  # points per request when going through many: a megabyte of text, or of vectors
+logger = logging.getLogger(__name__)
+
 MOST_SOURCES = 1_000_000  # sources looked through for a pattern
 MOST_MATCHES = 10_000  # sources a pattern may stand for; every one of them travels with the search
 
@@ -45,11 +49,17 @@ class Collection:
     Safe to use from several threads. Every method raises CollectionError when the engine fails, with the next step.
     """
 
-    def __init__(self, engine: Engine, name: str, record: Record) -> None:
+    def __init__(
+        self, engine: Engine, name: str, record: Record, described: models.CollectionInfo | None = None
+    ) -> None:
         self.name = name
         self._engine = engine
         self._record = record
         self._bm25 = Bm25(record.language)
+        config = described.config if described else None
+        self._limits = Limits.of(config.strict_mode_config if config else None)
+        self._copies = (config.params.replication_factor if config else None) or 1
+        self._indexes = PayloadIndexes(engine, name, described.payload_schema if described else None)
 
     # what it is
 
@@ -57,6 +67,14 @@ class Collection:
     def fingerprint(self) -> Fingerprint:
         """What the vectors in here were made with."""
         return self._record.fingerprint
+
+    def require(self, fingerprint: Fingerprint) -> None:
+        """Refuse vectors that would not belong among those in here.
+
+        Raises:
+            FingerprintMismatch: Naming both, and every field in which they differ.
+        """
+        self._record.require(fingerprint, where=f"collection {self.name!r} at {self._engine.location}")
 
     @property
     def dim(self) -> int:
@@ -70,10 +88,7 @@ class Collection:
 
     def update_settings(self, settings: Mapping[str, Any]) -> None:
         """Set some settings and keep the others; they stay with the collection and must be JSON."""
-        record = dataclasses.replace(self._record, settings={**self._record.settings, **to_json(settings)})
-        with self._engine.errors("write the settings"):
-            self.client.update_collection(self.name, metadata=record.to_metadata())
-        self._record = record
+        self._write_record(dataclasses.replace(self._record, settings={**self._record.settings, **to_json(settings)}))
 
     @property
     def client(self) -> QdrantClient:
@@ -92,21 +107,60 @@ class Collection:
     def info(self) -> CollectionInfo:
         with self._engine.errors("describe the collection"):
             described = self.client.get_collection(self.name)
-        points, words = self.count(), self.count(models.Filter(must=[models.HasVectorCondition(has_vector=BM25)]))
+            words = models.Filter(must=[models.HasVectorCondition(has_vector=BM25)])
+        points, with_words = self.count(), self.count(words) if self.dim else 0
         return CollectionInfo(
             name=self.name,
             location=self._engine.location,
             engine=self._engine.kind,
             points=points,
+            is_exact=self._limits.is_exact_allowed,
             # Qdrant counts sparse vectors as indexed, all of them, and deleted ones until it tidies up
-            indexed_vectors=min(points, max(0, (described.indexed_vectors_count or 0) - words)),
+            indexed_vectors=min(points, max(0, (described.indexed_vectors_count or 0) - with_words))
+            if self.dim
+            else None,
+            shards=described.config.params.shard_number or 1,
+            copies=described.config.params.replication_factor or 1,
             fingerprint=self.fingerprint,
             language=self._record.language,
             settings=self.settings,
             size_bytes=self._engine.size_bytes(self.name),
         )
 
+    @property
+    def engine(self) -> Engine:
+        """The place it lives at, open."""
+        return self._engine
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds that the server sets for requests."""
+        return self._limits
+
     # writing
+
+    def make_indexes(self) -> None:
+        """Make the payload indexes that every collection has, where they are missing; the first write does it too."""
+        with self._engine.errors("make payload indexes"):
+            self._indexes.make_missing()
+
+    def index_fields(self, fields: Mapping[str, str] | Sequence[str]) -> None:
+        """Make payload indexes of fields of `metadata`, so that filtering by them is quick, or allowed at all.
+
+        Servers in strict mode, as managed clouds run them, filter by indexed fields only.
+
+        Args:
+            fields: Names, with dots between those of nested fields; or names and their types: keyword, integer, float,
+                bool or datetime. Without a type the first point that has the field tells.
+
+        Raises:
+            InvalidInput: There is no such type.
+        """
+        wanted = indexed_fields(fields)
+        apart = {name: kind for name, kind in wanted.items() if kind or name not in self._record.indexed}
+        self._record_indexed({**self._record.indexed, **apart})
+        with self._engine.errors("make payload indexes"):
+            self._indexes.make_fields({name: kind for name, kind in wanted.items() if kind})
 
     def upsert(self, points: Iterable[Point]) -> int:
         """Write points, replacing those with the same id, and return how many.
@@ -118,20 +172,27 @@ class Collection:
             InvalidInput: A vector has the wrong width or holds a NaN, or is given where only words are searched.
         """
         written = 0
-        for batch in batches(points, dim=self.dim):
+        for batch in batches(points, dim=self.dim, most_points=self._limits.batch_points):
             structs = structs_of(batch, dim=self.dim, bm25=self._bm25)
-            with self._engine.errors("write points"):
-                self.client.upsert(self.name, points=structs, wait=True)
+            self.write_structs(structs)
             written += len(structs)
         return written
 
+    def write_structs(self, structs: Sequence[models.PointStruct]) -> None:
+        """Write points as Qdrant takes them, all in one request; `upsert` checks and cuts."""
+        with self._engine.errors("write points"):
+            self._indexes.make_missing()
+            if told := self._indexes.told_by(structs, self._record.indexed):
+                self._record_indexed({**self._record.indexed, **told})
+                self._indexes.make_fields(told)
+            self.client.upsert(self.name, points=list(structs), wait=True)
+
     def delete(self, points: Iterable[str] | Filter | models.Filter) -> None:
         """Delete the points with these ids, or all that pass the filter; ids that are not there are no error."""
-        selected = self._selector(points)
-        if isinstance(selected, models.PointIdsList) and not selected.points:
-            return  # a server refuses an empty list
+        selected = self._selectors(points)
         with self._engine.errors("delete points"):
-            self.client.delete(self.name, points_selector=selected, wait=True)
+            for each in selected:
+                self.client.delete(self.name, points_selector=each, wait=True)
 
     def set_payload(self, points: Iterable[str] | Filter, fields: Mapping[str, Any]) -> None:
         """Set payload fields of these points and keep the others.
@@ -142,15 +203,23 @@ class Collection:
         unknown = sorted(set(fields) - FIELDS)
         if unknown:
             raise InvalidInput(f"no payload field {', '.join(map(repr, unknown))}; one's own fields go into 'metadata'")
+        selected = self._selectors(points)
         with self._engine.errors("set payload fields"):
-            self.client.set_payload(self.name, payload=to_json(fields), points=self._selector(points), wait=True)
+            for each in selected:
+                self.client.set_payload(self.name, payload=to_json(fields), points=each, wait=True)
 
     # reading
 
     def count(self, filter: Filter | models.Filter | None = None) -> int:
-        """How many points there are, or pass the filter; exact."""
+        """How many points there are, or pass the filter; exact unless the server forbids exact counts."""
+        conditions = self._conditions(filter)
+        exact = self._limits.is_exact_allowed
         with self._engine.errors("count points"):
-            return self.client.count(self.name, count_filter=self._condition(filter), exact=True).count
+            return sum(self.client.count(self.name, count_filter=each, exact=exact).count for each in conditions)
+
+    def count_in_all_copies(self) -> int:
+        """How many points every copy has that a server keeps; they are read, ids alone, and counted here."""
+        return sum(1 for _ in self._records(None, with_payload=False, with_vectors=False, agreed=True))
 
     def retrieve(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
         """The points with these ids, in the order asked for; ids that are not there are left out."""
@@ -169,9 +238,10 @@ class Collection:
     def sources(self, filter: Filter | None = None) -> dict[str, Source]:
         """Every source in the collection with what its points say of it, by name.
 
-        Reads a few payload fields of every point, once; give a filter to ask about some sources only.
+        Reads a few payload fields of every point, once; give a filter to ask about some sources only. Where a server
+        keeps several copies, a point counts that all of them have.
         """
-        records = self._records(filter, with_payload=sorted(MANIFEST_FIELDS), with_vectors=False)
+        records = self._records(filter, with_payload=sorted(MANIFEST_FIELDS), with_vectors=False, agreed=True)
         return sources_of(record.payload or {} for record in records)
 
     def texts_of(self, *keys: str) -> set[str]:
@@ -195,9 +265,11 @@ class Collection:
         """
         hashes = list(dict.fromkeys(content_hashes))
         found: dict[str, NDArray[np.float32]] = {}
-        for at in range(0, len(hashes) if self.dim else 0, PAGE_POINTS):
-            part = Filter(content_hashes=hashes[at : at + PAGE_POINTS])
-            for record in self._records(part, with_payload=["content_hash", "encoded"], with_vectors=[DENSE]):
+        page = self._limits.page_points
+        fields = ["content_hash", "encoded"]
+        for at in range(0, len(hashes) if self.dim else 0, page):
+            part = Filter(content_hashes=hashes[at : at + page])
+            for record in self._records(part, with_payload=fields, with_vectors=[DENSE], agreed=True):
                 vector, payload = dense_of(record), record.payload or {}
                 if vector is not None and payload.get("encoded"):
                     found[str(payload["content_hash"])] = vector
@@ -216,8 +288,8 @@ class Collection:
     ) -> list[Found]:
         """The points nearest to a vector, or that share words with a text, or both fused; best first.
 
-        One round trip to a server, whatever the mode. A side without an answer never takes the other's away: a text
-        of stopwords finds nothing, and the vector's answer stands.
+        One round trip to a server, whatever the mode. If only one side finds something, its points are returned: a text
+        of stopwords finds nothing, and the vector's stand. Equal scores are ordered by source, then by place.
 
         Args:
             vector: (D,) the encoded question, for the dense side.
@@ -229,31 +301,33 @@ class Collection:
             exact: Compare the vector with every point instead of walking the search index; slow, and for checking it.
             dense_weight: Weight of the dense ranking in `hybrid`, where that of words has 1; None is the model's own.
 
+        Returns:
+            Points with their scores. A server of version 1.17 or later fuses sides of equal weight by itself:
+            `dense_score` and `bm25_score` are None then, and different points whose scores on one side are equal take
+            its ranks in an order of its own.
+
         Raises:
             EmptyInput: Neither a vector nor a text that the mode can use.
-            InvalidInput: The vector does not fit, or the limit is below 1.
+            InvalidInput: The vector does not fit, the limit is below 1, or the server allows no such search.
         """
-        requests = searching.requests_of(
+        search = Search.of(
             vector,
             text,
             mode=mode,
             limit=limit,
-            condition=self._condition(filter),
             dim=self.dim,
             bm25=self._bm25,
-            params=search_params(exact=exact) if self._engine.has_indexes else None,
-            # fusion looks at ten times the points it gives back: from afar they come with their texts in one round
-            # trip; in this process a second question costs less than the texts of points that drop out
-            with_payload=mode != "hybrid" or not self._engine.is_here,
+            dense_weight=self.fingerprint.dense_weight if dense_weight is None else dense_weight,
+            params=search_params(self._limits, exact=exact) if self._engine.has_indexes else None,
         )
-        if not requests:
+        self._limits.check_search(limit, exact=exact)
+        if not search.sides:
             return []
-        weight = self.fingerprint.dense_weight if dense_weight is None else dense_weight
+        search = dataclasses.replace(search, conditions=self._conditions(filter))
         with self._engine.errors("search"):
-            responses = self.client.query_batch_points(self.name, requests=list(requests.values()))
-            answer = searching.Answer.of(requests, responses, mode=mode, limit=limit, dense_weight=weight)
-            missing = answer.without_payload
-            return answer.found(self.client.retrieve(self.name, ids=missing) if missing else ())
+            ranking = self._engine.search(self.name, search, self._limits)
+            missing = ranking.without_payload
+            return ranking.found(self._engine.payloads(self.name, missing) if missing else None)
 
     # keeping
 
@@ -302,34 +376,63 @@ class Collection:
 
     # inside
 
-    def _records(
-        self, filter: Filter | models.Filter | None, *, with_payload: bool | list[str], with_vectors: bool | list[str]
-    ) -> Iterator[models.Record]:
-        condition = self._condition(filter)
-        offset = None
-        while True:
-            with self._engine.errors("read points"):
-                records, offset = self.client.scroll(
-                    self.name,
-                    scroll_filter=condition,
-                    limit=PAGE_POINTS,
-                    offset=offset,
-                    with_payload=with_payload,
-                    with_vectors=with_vectors,
-                )
-            yield from records
-            if offset is None:
-                return
+    def _record_indexed(self, indexed: Mapping[str, str]) -> None:
+        if indexed != self._record.indexed:
+            self._write_record(dataclasses.replace(self._record, indexed=indexed))
 
-    def _condition(self, filter: Filter | models.Filter | None) -> models.Filter | None:
+    def _write_record(self, record: Record) -> None:
+        with self._engine.errors("write the settings"):
+            self.client.update_collection(self.name, metadata=record.to_metadata())
+        self._record = record
+
+    def _records(
+        self,
+        filter: Filter | models.Filter | None,
+        *,
+        with_payload: bool | list[str],
+        with_vectors: bool | list[str],
+        agreed: bool = False,
+    ) -> Iterator[models.Record]:
+        """Points page by page; `agreed` takes those alone that all copies have, while every copy answers."""
+        copies: dict[str, Any] = {"consistency": "all"} if agreed and self._copies > 1 else {}
+        for condition in self._conditions(filter):
+            offset = None
+            while True:
+                with self._engine.errors("read points"):
+                    page = functools.partial(
+                        self.client.scroll,
+                        self.name,
+                        scroll_filter=condition,
+                        limit=self._limits.page_points,
+                        offset=offset,
+                        with_payload=with_payload,
+                        with_vectors=with_vectors,
+                    )
+                    try:
+                        records, offset = page(**copies)
+                    except Exception as error:
+                        if not copies or not self._engine.is_copy_missing(error):
+                            raise
+                        logger.warning(
+                            "%s: a node is down, so copies cannot be compared; reading those that answer", self.name
+                        )
+                        copies = {}
+                        records, offset = page()
+                yield from records
+                if offset is None:
+                    break
+
+    def _conditions(self, filter: Filter | models.Filter | None) -> list[models.Filter | None]:
+        """A filter in Qdrant's terms, in as many parts as the server's bounds make of it."""
         if filter is None or isinstance(filter, models.Filter):
-            return filter
-        return filter.to_qdrant(self._sources_matching(filter.patterns) if filter.patterns else ())
+            return [filter]
+        matched = self._sources_matching(filter.patterns) if filter.patterns else []
+        parts = self._limits.parts_of(filter, matched)
+        most = self._limits.values
+        return [None if part is None else part.to_qdrant(sources, most_values=most) for part, sources in parts]
 
     def _sources_matching(self, patterns: Sequence[str]) -> list[str]:
-        with self._engine.errors("list the sources"):
-            facet = self.client.facet(self.name, key="source", limit=MOST_SOURCES, exact=True)
-        matched = matching(patterns, (str(hit.value) for hit in facet.hits))
+        matched = matching(patterns, self._source_names())
         if len(matched) > MOST_MATCHES:
             raise InvalidInput(
                 f"{', '.join(patterns)} matches {len(matched)} sources, more than {MOST_MATCHES}; "
@@ -337,10 +440,23 @@ class Collection:
             )
         return matched
 
-    def _selector(self, points: Iterable[str] | Filter | models.Filter) -> models.FilterSelector | models.PointIdsList:
+    def _source_names(self) -> Iterable[str]:
+        """The names of all sources."""
+        most = min(MOST_SOURCES, self._limits.points or MOST_SOURCES)
+        with self._engine.errors("list the sources"):
+            hits = self.client.facet(self.name, key="source", limit=most, exact=self._limits.is_exact_allowed).hits
+        if len(hits) < most:
+            return [str(hit.value) for hit in hits]
+        records = self._records(None, with_payload=["source"], with_vectors=False)  # more than the server lists at once
+        return {str((record.payload or {})["source"]): None for record in records}
+
+    def _selectors(
+        self, points: Iterable[str] | Filter | models.Filter
+    ) -> list[models.FilterSelector | models.PointIdsList]:
         if isinstance(points, Filter | models.Filter):
-            return models.FilterSelector(filter=self._condition(points) or models.Filter())
-        return models.PointIdsList(points=list(points))
+            return [models.FilterSelector(filter=each or models.Filter()) for each in self._conditions(points)]
+        ids: list[Any] = list(points)
+        return [models.PointIdsList(points=ids)] if ids else []  # a server refuses an empty list
 
     def _vector_names(self, with_vectors: bool) -> bool | list[str]:
         return [DENSE] if with_vectors and self.dim else False

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlm2vec_rag.collection.edge.client import EdgeClient
 from vlm2vec_rag.collection.engine import Engine
+from vlm2vec_rag.collection.searching import Ranking, Search
+
+if TYPE_CHECKING:
+    from vlm2vec_rag.collection.limits import Limits
 
 # A folder belongs to one process, and within it to one client: opening it twice, as a notebook cell that is run again
 # does, gives the same client instead of a complaint about the lock.
@@ -36,6 +41,13 @@ class EmbeddedEngine(Engine):
             _users.setdefault(client, weakref.WeakSet()).add(self)
         self._edge = client
         super().__init__(client, str(path))
+
+    def search(self, name: str, search: Search, limits: Limits) -> Ranking:
+        """Rank the points by ids and scores alone: the payloads of those that drop out are never read."""
+        return Ranking.of(search, search.by_side(self._edge.rankings(name, search)))
+
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        return self._edge.payloads(name, ids)
 
     def flush(self, name: str) -> None:
         self._edge.flush(name)

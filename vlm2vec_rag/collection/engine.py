@@ -6,14 +6,18 @@ engine: the embedded one, the in-memory one, and a server. What is left are the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vlm2vec_rag.collection.searching import Ranking, Scored, Search
 from vlm2vec_rag.errors import CollectionError, VlmRagError
 
 if TYPE_CHECKING:
     from qdrant_client.client_base import QdrantBase
+
+    from vlm2vec_rag.collection.limits import Limits
+    from vlm2vec_rag.collection.schema import Cluster
 
 
 REBUILD_SUFFIX = "~new"
@@ -29,6 +33,9 @@ class Engine:
 
     is_here: ClassVar[bool] = True
     """Whether it runs in this process, where a question costs no round trip."""
+
+    has_memory_tiers: bool = False
+    """Whether a collection is made with `memory` in place of `on_disk` and `always_ram`."""
 
     def __init__(self, client: QdrantBase, location: str) -> None:
         self.client = client
@@ -51,8 +58,26 @@ class Engine:
         except Exception as error:
             raise self.explain(error, doing) from error
 
+    def is_copy_missing(self, error: Exception) -> bool:
+        """Whether a read that asked all copies failed because one is on a node that is down."""
+        return False
+
     def explain(self, error: Exception, doing: str) -> CollectionError:
         return CollectionError(f"Qdrant ({self.kind}, {self.location}) failed to {doing}: {error}")
+
+    def spread(self, cluster: Cluster | None) -> Cluster | None:
+        """How a new collection is spread over nodes, given what was asked for."""
+        return None
+
+    def search(self, name: str, search: Search, limits: Limits) -> Ranking:
+        """Rank the points; payloads that a round trip would have to fetch come along."""
+        requests = search.requests(most=limits.points)
+        responses = self.client.query_batch_points(name, requests=requests)
+        return Ranking.of(search, search.by_side(scored(each.points) for each in responses))
+
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """The payloads of points, by id."""
+        return {str(each.id): each.payload or {} for each in self.client.retrieve(name, ids=list(ids))}
 
     def flush(self, name: str) -> None:
         """Make everything written so far survive a power cut; an engine that always does so has nothing to do."""
@@ -71,3 +96,8 @@ class Engine:
 
     def close(self) -> None:
         self.client.close()
+
+
+def scored(points: Sequence[Any]) -> list[Scored]:
+    """Points of qdrant-client's as a ranking."""
+    return [Scored(str(point.id), point.score, point.payload) for point in points]

@@ -57,11 +57,12 @@ class Filter:
         """The paths that are patterns; what they stand for has to be looked up."""
         return [path for path in self.paths if is_pattern(path)]
 
-    def to_qdrant(self, matched: Sequence[str] = ()) -> models.Filter | None:
+    def to_qdrant(self, matched: Sequence[str] = (), *, most_values: int | None = None) -> models.Filter | None:
         """The filter in Qdrant's terms, or None when everything passes.
 
         Args:
             matched: The sources that `patterns` stand for.
+            most_values: How many values a server takes in one condition, where it has a bound.
 
         Raises:
             InvalidInput: A metadata value is of a kind Qdrant cannot compare.
@@ -73,7 +74,7 @@ class Filter:
             must.append(_any_of("kind", self.kinds))
         if self.sources:
             must.append(_any_of("source", self.sources))
-        if self.paths:
+        if self.paths or matched:
             files = [path for path in self.paths if not path.endswith("/") and not is_pattern(path)]
             folders = [path for path in self.paths if path.endswith("/") and not is_pattern(path)]
             must.append(_on_any_path([*files, *matched], folders))
@@ -92,9 +93,11 @@ class Filter:
             )
             must.append(models.FieldCondition(key="modified_at", range=written))
         must.extend(_holds(("metadata",), self.metadata))
-        must_not: list[models.Condition] = []
-        if self.not_file_hashes:
-            must_not.append(_any_of("file_hash", self.not_file_hashes))
+        size = most_values or len(self.not_file_hashes) or 1
+        must_not: list[models.Condition] = [
+            _any_of("file_hash", self.not_file_hashes[at : at + size])
+            for at in range(0, len(self.not_file_hashes), size)
+        ]
         return models.Filter(must=must or None, must_not=must_not or None) if must or must_not else None
 
 

@@ -17,7 +17,11 @@ class CollectionInfo:
     location: str
     engine: str  # "embedded", "in memory" or "server"
     points: int
-    indexed_vectors: int  # about so many dense vectors are in the search index; the rest are compared one by one
+    is_exact: bool  # False where the server gives about so many points only (strict mode)
+    # about so many dense vectors are in the search index, the rest are compared one by one; None: words only
+    indexed_vectors: int | None
+    shards: int  # parts that a server cut it into
+    copies: int  # of each part
     fingerprint: Fingerprint
     language: str
     settings: Mapping[str, Any]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlm2vec_rag.collection.addresses import is_address
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.collection import Collection
     from vlm2vec_rag.collection.engine import Engine
-    from vlm2vec_rag.collection.schema import Cluster
+    from vlm2vec_rag.collection.schema import Cluster, Quantization
 
 DEFAULT_LANGUAGE = "english"
 
@@ -26,54 +27,76 @@ def open_collection(
     fingerprint: Fingerprint | None = None,
     create: bool = True,
     language: str | None = None,
+    indexed: Mapping[str, str] | Sequence[str] = (),
     api_key: str | None = None,
-    prefer_grpc: bool = False,
     timeout_s: float = 30.0,
+    ca_cert: str | os.PathLike[str] | None = None,
     cluster: Cluster | None = None,
+    quantization: Quantization = "int8",
 ) -> Collection:
     """Open a collection, or make it when it is not there and a fingerprint says what it would hold.
 
+    Opening one that is there writes nothing, so a key that may only read will do. An alias names what it stands for.
+
     Args:
-        location: A folder for the embedded engine, `http://host:6333` or `https://…` for a Qdrant server or cluster, or
-            `:memory:`. A folder belongs to one process at a time; open it after a fork, not before.
+        location: A folder for the embedded engine, the address of a Qdrant server, several addresses of one cluster
+            with commas between (see `addresses`), or `:memory:`. A folder belongs to one process at a time; open it
+            after a fork, not before.
         name: The collection at that location; a location holds many.
         fingerprint: What the vectors are made with, from the encoder. A collection made with another one is refused.
             None opens whatever is there. A fingerprint of dim 0 makes a collection of words only, without vectors.
         create: Make the collection when it is not there.
         language: Whose stopwords and stemming the word side uses; see `Bm25`. Set when the collection is made (English
             unless told) and kept with it.
+        indexed: Fields of `metadata` to filter by, given payload indexes; see `Collection.index_fields`. They are
+            remembered, so once is enough.
         api_key: For a server; else QDRANT_API_KEY. Sent over https only, or to this machine.
-        prefer_grpc: Talk gRPC (port 6334) to the server: a fifth of the bytes per point.
         timeout_s: How long the server may take over one request.
-        cluster: How a server spreads the collection when it is made.
+        ca_cert: The certificate of the authority that signed the server's, where this machine does not know it.
+        cluster: How a server spreads the collection when it is made. None: one shard and, from three nodes on, two
+            copies of it.
+        quantization: What is kept in memory in place of the vectors when the collection is made: `int8`, or `turbo4`
+            and `turbo2`, with so many bits a number, where the server has TurboQuant (1.18 and later).
 
     Raises:
         CollectionNotFound: It is not there, and was not to be made or no fingerprint said how.
         CollectionLocked: Another process has the folder open.
+        CollectionDamaged: It lost points that it had acknowledged.
         FingerprintMismatch: It was made with another fingerprint; both are named.
         CollectionError: The server cannot be reached or refuses the key; the message says which and what to do.
     """
     from vlm2vec_rag.collection.bm25 import Bm25
     from vlm2vec_rag.collection.collection import Collection
+    from vlm2vec_rag.collection.indexes import indexed_fields
     from vlm2vec_rag.collection.record import Record
-    from vlm2vec_rag.collection.schema import PAYLOAD_INDEXES, creation
+    from vlm2vec_rag.collection.schema import QUANTIZATIONS, creation
 
     place = _checked(os.fspath(location))
-    if cluster is not None and not _is_address(place):
-        raise InvalidInput(f"cluster settings are for a server, and {place!r} is none; leave them out")
+    if not is_address(place):
+        _refuse_server_settings(place, cluster=cluster, ca_cert=ca_cert)
+    if quantization not in QUANTIZATIONS:
+        raise InvalidInput(f"quantization is {quantization!r}; expected one of {', '.join(QUANTIZATIONS)}")
+    wanted = indexed_fields(indexed)
     if not (create and fingerprint):
         _require_folder(place, name, fingerprint)
-    engine = _engine(place, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
+    engine = _engine(place, api_key=api_key, timeout_s=timeout_s, ca_cert=ca_cert)
     where = f"collection {name!r} at {engine.location}"
     try:
         with engine.errors("open the collection"):
-            if not engine.client.collection_exists(name):
+            is_new = not engine.client.collection_exists(name)
+            if is_new:
                 if fingerprint is None or not create:
                     there = [each.name for each in engine.client.get_collections().collections]
                     raise CollectionNotFound(_not_found(name, engine.location, there, fingerprint))
                 words = Bm25(language or DEFAULT_LANGUAGE)  # refuses an unknown language before anything is made
-                record = Record(fingerprint=fingerprint, language=words.language)
-                _make(engine, name, creation(record, cluster))
+                record = Record(fingerprint=fingerprint, language=words.language, indexed=wanted)
+                arguments = creation(
+                    record,
+                    engine.spread(cluster),
+                    quantization=quantization,
+                    has_memory_tiers=engine.has_memory_tiers,
+                )
+                _make(engine, name, arguments)
             described = engine.client.get_collection(name)
             record = Record.from_metadata(described.config.metadata, where=where)
             if fingerprint is not None:
@@ -83,11 +106,12 @@ def open_collection(
                     f"{where} was indexed with language {record.language!r}, not {language!r}; "
                     "leave language out, or index into another collection"
                 )
-            if engine.has_indexes:
-                for field, kind in PAYLOAD_INDEXES.items():
-                    if field not in described.payload_schema:
-                        engine.client.create_payload_index(name, field_name=field, field_schema=kind)
-        return Collection(engine, name, record)
+        collection = Collection(engine, name, record, described)
+        if is_new:
+            collection.make_indexes()  # before the first point
+        if wanted:
+            collection.index_fields(wanted)
+        return collection
     except BaseException:
         engine.close()
         raise
@@ -95,21 +119,27 @@ def open_collection(
 
 def _checked(place: str) -> str:
     """Refuse what was meant as an address and would be made a folder of."""
-    if not _is_address(place) and (not place or "://" in place or re.fullmatch(r"[\w.-]+:\d+", place)):
+    if not is_address(place) and (not place or "://" in place or re.fullmatch(r"[\w.-]+:\d+", place)):
         raise InvalidInput(f"{place!r} is neither a folder nor an address; a server is written http://host:6333")
     return place
 
 
-def _engine(place: str, *, api_key: str | None, prefer_grpc: bool, timeout_s: float) -> Engine:
+def _refuse_server_settings(place: str, **settings: object) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if given:
+        raise InvalidInput(f"{' and '.join(given)} settings are for a server, and {place!r} is none; leave them out")
+
+
+def _engine(place: str, *, api_key: str | None, timeout_s: float, ca_cert: str | os.PathLike[str] | None) -> Engine:
     """Open the place itself, with all of its collections."""
     if place == ":memory:":
         from vlm2vec_rag.collection.memory import MemoryEngine
 
         return MemoryEngine()
-    if _is_address(place):
+    if is_address(place):
         from vlm2vec_rag.collection.server import ServerEngine
 
-        return ServerEngine(place, api_key=api_key, prefer_grpc=prefer_grpc, timeout_s=timeout_s)
+        return ServerEngine(place, api_key=api_key, timeout_s=timeout_s, ca_cert=ca_cert)
     from vlm2vec_rag.collection.embedded import EmbeddedEngine
 
     return EmbeddedEngine(Path(place).expanduser())
@@ -117,7 +147,7 @@ def _engine(place: str, *, api_key: str | None, prefer_grpc: bool, timeout_s: fl
 
 def _require_folder(place: str, name: str, fingerprint: Fingerprint | None) -> None:
     """Look for a collection without opening its folder, which would make it, and put a lock into a wrong one."""
-    if place == ":memory:" or _is_address(place):
+    if place == ":memory:" or is_address(place):
         return
     from vlm2vec_rag.collection.edge.folder import all_names_in
 
@@ -125,10 +155,6 @@ def _require_folder(place: str, name: str, fingerprint: Fingerprint | None) -> N
     there = all_names_in(folder) if folder.is_dir() else None
     if name not in (there or ()):
         raise CollectionNotFound(_not_found(name, place, there, fingerprint))
-
-
-def _is_address(place: str) -> bool:
-    return place.startswith(("http://", "https://"))
 
 
 def _make(engine: Engine, name: str, arguments: dict[str, Any]) -> None:

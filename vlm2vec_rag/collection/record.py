@@ -23,6 +23,8 @@ class Record:
     fingerprint: Fingerprint
     language: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # how files became items; free for the indexer to use
+    # fields of `metadata` with a payload index -> its type, or "" until a point with the field tells
+    indexed: Mapping[str, str] = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, Any]:
         return {
@@ -31,6 +33,7 @@ class Record:
                 "fingerprint": self.fingerprint.to_dict(),
                 "language": self.language,
                 "settings": dict(self.settings),
+                "indexed": dict(self.indexed),
             }
         }
 
@@ -56,6 +59,7 @@ class Record:
             fingerprint=Fingerprint.from_dict(stored["fingerprint"]),
             language=stored["language"],
             settings=stored["settings"],
+            indexed=stored.get("indexed", {}),  # since 0.2
         )
 
     def require(self, fingerprint: Fingerprint, *, where: str) -> None:

@@ -1,16 +1,17 @@
-"""From a question to requests for Qdrant, and from Qdrant's answers to a ranking."""
+"""From a question to requests for Qdrant, and from Qdrant's responses to a ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from numpy.typing import ArrayLike
 from qdrant_client import models
 
-from vlm2vec_rag.collection.bm25 import Bm25
-from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
+from vlm2vec_rag.collection.bm25 import Bm25, Words
+from vlm2vec_rag.collection.fusion import RRF_K, are_equal, reciprocal_rank_fusion
 from vlm2vec_rag.collection.points import Found, Payload
 from vlm2vec_rag.collection.schema import BM25, DENSE
 from vlm2vec_rag.collection.structs import dense_vector, sparse_vector
@@ -23,8 +24,16 @@ FUSION_DEPTH = 50
 """How far down each side's ranking fusion looks, at least; a point below that on both sides cannot come up."""
 
 
+class Scored(NamedTuple):
+    """A point as a search gives it back; the payload where it came along."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any] | None = None
+
+
 def sides_of(mode: str, *, has_vector: bool, has_text: bool, dim: int) -> list[str]:
-    """Which vectors a search asks: `dense`, `bm25` or both. A side without a question is left out of a fused search.
+    """Which vectors a search asks: `dense`, `bm25` or both. A side without a question is left out of a hybrid search.
 
     Raises:
         EmptyInput: Nothing to search for is left.
@@ -42,98 +51,199 @@ def sides_of(mode: str, *, has_vector: bool, has_text: bool, dim: int) -> list[s
     return sides
 
 
-def requests_of(
-    vector: ArrayLike | None,
-    text: str | None,
-    *,
-    mode: Mode,
-    limit: int,
-    condition: models.Filter | None,
-    dim: int,
-    bm25: Bm25,
-    params: models.SearchParams | None,
-    with_payload: bool,
-) -> dict[str, models.QueryRequest]:
-    """What to ask each side of a search; nothing where none of the text's words can be searched for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A question as a collection asks it: a vector for each side, and what is wanted of the answer."""
 
-    Raises:
-        EmptyInput: Neither a vector nor a text that the mode can use.
-        InvalidInput: The vector does not fit, the limit is below 1, or there is no such mode.
-    """
-    if limit < 1:
-        raise InvalidInput(f"limit is {limit}; expected 1 or more")
-    has_text = text is not None and bool(text.strip())
-    sides = sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=dim)
-    depth = max(limit, FUSION_DEPTH) if mode == "hybrid" else limit
-    queries: dict[str, Any] = {}
-    if vector is not None and DENSE in sides:
-        queries[DENSE] = dense_vector(vector, dim, of="the query").tolist()
-    if BM25 in sides and (words := bm25.encode_query(text or "")):
-        queries[BM25] = sparse_vector(words)
-    return {
-        # not validated again: pydantic would look at each of 1,536 numbers that were made a few lines above
-        side: models.QueryRequest.model_construct(
-            query=query,
-            using=side,
-            limit=depth,
-            filter=condition,
-            params=params if side == DENSE else None,
-            with_payload=with_payload,
-        )
-        for side, query in queries.items()
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The best points of a search, best first, with each side's scores and the payloads that came along."""
-
-    ranking: list[tuple[str, float]]
-    scores: Mapping[str, Mapping[str, float]]  # by side, then by id
-    payloads: Mapping[str, Mapping[str, Any]]  # by id; empty when they were not asked for
+    sides: Mapping[str, list[float] | Words]  # by side; empty where none of the text's words can be searched for
+    mode: Mode
+    limit: int
+    dense_weight: float  # of the dense ranking in the fusion; BM25 has 1
+    conditions: Sequence[models.Filter | None] = (None,)  # a point passes one of them at most
+    params: models.SearchParams | None = None  # of the dense side
 
     @classmethod
     def of(
-        cls,
-        requests: Iterable[str],
-        responses: Iterable[models.QueryResponse],
-        *,
-        mode: Mode,
-        limit: int,
-        dense_weight: float,
-    ) -> Answer:
-        """Join Qdrant's responses, which are in the order of the requests."""
-        # Qdrant leaves the order of equal scores open; by id, the same question always gives the same order
-        sides = {
-            side: sorted(response.points, key=lambda point: (-point.score, str(point.id)))
-            for side, response in zip(requests, responses, strict=True)
+        cls, vector: ArrayLike | None, text: str | None, *, mode: Mode, limit: int, dim: int, bm25: Bm25, **more: Any
+    ) -> Search:
+        """Check a question and encode its words.
+
+        Raises:
+            EmptyInput: Neither a vector nor a text that the mode can use.
+            InvalidInput: The vector does not fit, the limit is below 1, or there is no such mode.
+        """
+        if limit < 1:
+            raise InvalidInput(f"limit is {limit}; expected 1 or more")
+        has_text = text is not None and bool(text.strip())
+        asked = sides_of(mode, has_vector=vector is not None, has_text=has_text, dim=dim)
+        sides: dict[str, list[float] | Words] = {}
+        if vector is not None and DENSE in asked:
+            sides[DENSE] = dense_vector(vector, dim, of="the query").tolist()
+        if BM25 in asked and (words := bm25.encode_query(text or "")):
+            sides[BM25] = words
+        return cls(sides=sides, mode=mode, limit=limit, **more)
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether there are two rankings to be fused."""
+        return self.mode == "hybrid" and len(self.sides) > 1
+
+    @property
+    def depth(self) -> int:
+        """How many points of each side are looked at."""
+        return max(self.limit, FUSION_DEPTH) if self.mode == "hybrid" else self.limit
+
+    def requests(self, *, most: int | None = None, with_payload: bool = True) -> list[models.QueryRequest]:
+        """A request for each side and condition, in that order; see `by_side`.
+
+        Args:
+            most: How many points a server gives at once, where it has a bound.
+            with_payload: Whether points come with their payloads.
+        """
+        return [
+            # not validated again: pydantic would look at each of 1,536 numbers that were just checked
+            models.QueryRequest.model_construct(**self._one_side(side, condition, most), with_payload=with_payload)
+            for side in self.sides
+            for condition in self.conditions
+        ]
+
+    def by_side(self, responses: Iterable[Sequence[Scored]]) -> dict[str, list[Scored]]:
+        """The responses to `requests`, one ranking for each side, best first."""
+        given = iter(responses)
+        return {
+            side: sorted((each for _ in self.conditions for each in next(given)), key=lambda each: -each.score)
+            for side in self.sides
         }
-        scores = {side: {str(point.id): point.score for point in points} for side, points in sides.items()}
-        if mode == "hybrid":
-            weights = [dense_weight if side == DENSE else 1.0 for side in scores]
-            ranking = reciprocal_rank_fusion([list(each) for each in scores.values()], weights=weights)
-        else:
-            ranking = list(scores[mode].items())
-        payloads = {str(point.id): point.payload for points in sides.values() for point in points if point.payload}
-        return cls(ranking[:limit], scores, payloads)
+
+    @property
+    def is_fusable(self) -> bool:
+        """Whether Qdrant can fuse the sides as `fused` does.
+
+        It cannot where their weights differ: there it divides the rank by the weight, 1 / (rank / weight + k - 1), so
+        that the nearest point of a side that weighs little still counts much (seen on 1.18.3: weights 0.02 and 1, k 60,
+        ranks 1 and 3 give 1 / 109 + 1 / 62 = 0.0253).
+        """
+        return self.is_hybrid and self.dense_weight == 1.0 and len(self.conditions) == 1
+
+    def fused_request(self, *, most: int | None = None) -> models.QueryRequest:
+        """Both sides in one query that the server fuses."""
+        [condition] = self.conditions
+        return models.QueryRequest.model_construct(
+            prefetch=[models.Prefetch.model_construct(**self._one_side(side, condition, most)) for side in self.sides],
+            query=models.RrfQuery(rrf=models.Rrf(k=RRF_K + 1)),  # it counts ranks from 0
+            limit=self.limit,
+            with_payload=True,
+        )
+
+    def fused(self, rankings: Mapping[str, Sequence[Scored]]) -> list[tuple[str, float]]:
+        """One ranking of ids and scores from that of each side: all of it where there are two."""
+        scores = {side: {each.id: each.score for each in ranking} for side, ranking in rankings.items()}
+        if self.mode != "hybrid":
+            return list(scores[self.mode].items())
+        return reciprocal_rank_fusion(list(scores.values()), weights=[self._weight(side) for side in scores])
+
+    def _one_side(self, side: str, condition: models.Filter | None, most: int | None) -> dict[str, Any]:
+        query = self.sides[side]
+        return {
+            "query": sparse_vector(query) if isinstance(query, Words) else query,
+            "using": side,
+            "limit": min(self.depth, most or self.depth),
+            "filter": condition,
+            "params": self.params if side == DENSE else None,
+        }
+
+    def _weight(self, side: str) -> float:
+        return self.dense_weight if side == DENSE else 1.0
+
+
+@dataclass(slots=True)
+class Ranking:
+    """The best points of a search, with each side's scores and the payloads that came along.
+
+    Equal scores are ordered by source, then by place in it, so that the same question has one answer on every engine.
+    Only payloads tell, so they are needed for as many points as share the last score that is returned.
+    """
+
+    limit: int
+    scored: list[tuple[str, float]]  # best first, to the last that shares the score of the one at `limit`
+    by_side: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # side -> id -> score
+    payloads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, search: Search, rankings: Mapping[str, Sequence[Scored]]) -> Ranking:
+        """Join the rankings of the sides."""
+        scored = search.fused(rankings)
+        if len(scored) > search.limit:
+            last = scored[search.limit - 1][1]
+            end = next((at for at in range(search.limit, len(scored)) if not are_equal(scored[at][1], last)), None)
+            scored = scored[:end]
+        return cls(
+            search.limit,
+            scored,
+            {side: {each.id: each.score for each in ranking} for side, ranking in rankings.items()},
+            {each.id: each.payload for ranking in rankings.values() for each in ranking if each.payload},
+        )
+
+    @classmethod
+    def of_fused(cls, search: Search, points: Sequence[Scored]) -> Ranking:
+        """Take what a server fused.
+
+        It ranks equal scores one after the other. Where that is seen, in points of equal content, they share the best.
+        """
+        best: dict[str, float] = {}
+        for each in points:
+            content = (each.payload or {}).get("content_hash", each.id)
+            best[content] = max(each.score, best.get(content, each.score))
+        scored = [(each.id, best[(each.payload or {}).get("content_hash", each.id)]) for each in points]
+        return cls(
+            search.limit,
+            sorted(scored, key=lambda pair: -pair[1]),
+            payloads={each.id: each.payload or {} for each in points},
+        )
 
     @property
     def without_payload(self) -> list[str]:
         """The points whose payload is still to be read."""
-        return [each for each, _ in self.ranking if each not in self.payloads]
+        return [each for each, _ in self.scored if each not in self.payloads]
 
-    def found(self, records: Iterable[models.Record] = ()) -> list[Found]:
-        """What the caller gets, given the records of those `without_payload`; one deleted meanwhile is left out."""
-        payloads = {**self.payloads, **{str(each.id): each.payload or {} for each in records}}
-        dense, bm25 = self.scores.get(DENSE, {}), self.scores.get(BM25, {})
+    def found(self, payloads: Mapping[str, Mapping[str, Any]] | None = None) -> list[Found]:
+        """What the caller gets, given the payloads of those `without_payload`; one deleted meanwhile is left out."""
+        known = {**self.payloads, **(payloads or {})}
+        there = [(each, score) for each, score in self.scored if each in known]
+        dense, bm25 = self.by_side.get(DENSE, {}), self.by_side.get(BM25, {})
         return [
             Found(
                 id=each,
                 score=score,
-                payload=Payload.from_dict(payloads[each]),
+                payload=Payload.from_dict(known[each]),
                 dense_score=dense.get(each),
                 bm25_score=bm25.get(each),
             )
-            for each, score in self.ranking
-            if each in payloads
+            for each, score in _ordered(there, known)[: self.limit]
         ]
+
+
+def _ordered(scored: Sequence[tuple[str, float]], payloads: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, float]]:
+    """Scores as they come, equal ones by source and place."""
+    ordered: list[tuple[str, float]] = []
+    for group in _groups(scored):
+        ordered.extend(sorted(group, key=lambda pair: (*_place(payloads[pair[0]]), pair[0])) if group[1:] else group)
+    return ordered
+
+
+def _groups(scored: Sequence[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:
+    """Neighbours whose scores are equal."""
+    group: list[tuple[str, float]] = []
+    for pair in scored:
+        if group and not are_equal(pair[1], group[0][1]):
+            yield group
+            group = []
+        group.append(pair)
+    if group:
+        yield group
+
+
+def _place(payload: Mapping[str, Any]) -> tuple[str, list[float], str]:
+    """What equal scores are ordered by: the source, then the numbers in the place, so that page 9 is before page 10."""
+    fragment = payload.get("fragment", "")
+    return payload.get("source", ""), [float(each) for each in re.findall(r"\d+(?:\.\d+)?", fragment)], fragment

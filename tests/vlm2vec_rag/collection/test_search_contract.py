@@ -14,7 +14,9 @@ from points_and_places import DIM, ENGINES, FINGERPRINT, Place, a_place, page, u
 from qdrant_client import models
 
 from vlm2vec_rag.collection import Collection, Filter, Found, Point
-from vlm2vec_rag.collection.searching import Answer
+from vlm2vec_rag.collection.bm25 import Words
+from vlm2vec_rag.collection.fusion import ranks, reciprocal_rank_fusion
+from vlm2vec_rag.collection.searching import Ranking, Scored, Search
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 
 WORDS = ["aba", "bebe", "cucuc", "dodo", "epep", "fifif"]  # no stopwords, nothing for a stemmer to cut
@@ -43,9 +45,18 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield collection
 
 
+def in_order(scores: dict[str, float], points: list[Point]) -> dict[str, float]:
+    """Best first; equal scores by source, then by page. float32 ties where float64 differs in the last digits."""
+    payloads = {point.id: point.payload for point in points}
+    return dict(
+        sorted(
+            scores.items(), key=lambda pair: (-round(pair[1], 5), payloads[pair[0]].source, payloads[pair[0]].page or 0)
+        )
+    )
+
+
 def cosine_ranking(points: list[Point], query: Any) -> dict[str, float]:
-    scores = {p.id: float(unit(p.vector) @ unit(query)) for p in points if p.vector is not None}
-    return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
+    return in_order({p.id: float(unit(p.vector) @ unit(query)) for p in points if p.vector is not None}, points)
 
 
 def bm25_ranking(points: list[Point], query: str, everything: list[Point]) -> dict[str, float]:
@@ -62,8 +73,50 @@ def bm25_ranking(points: list[Point], query: str, everything: list[Point]) -> di
             score += idf * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * len(words) / 256)) if count else 0.0
         if score:
             scores[point.id] = score
-    # float32 scores tie where float64 ones differ in the last digits
-    return dict(sorted(scores.items(), key=lambda pair: (-round(pair[1], 5), pair[0])))
+    return in_order(scores, points)
+
+
+def shared_rank(side: dict[str, float], point_id: str) -> int:
+    """The rank of a point, from 1; equal scores share the best."""
+    return 1 + sum(round(score, 5) > round(side[point_id], 5) for score in side.values())
+
+
+def last_rank(side: dict[str, float], point_id: str) -> int:
+    """The worst rank a point can get where equal scores take ranks one after the other."""
+    return sum(round(score, 5) >= round(side[point_id], 5) for score in side.values())
+
+
+def fused_by(rank: Any, dense: dict[str, float], words: dict[str, float], weight: float = 1.0) -> dict[str, float]:
+    """Reciprocal rank fusion by its sum."""
+    sides = ((dense, weight), (words, 1.0))
+    return {
+        each: sum(factor / (60 + rank(side, each)) for side, factor in sides if each in side)
+        for each in {*dense, *words}
+    }
+
+
+def assert_fused(
+    collection: Collection,
+    found: list[Found],
+    *,
+    dense: dict[str, float],
+    words: dict[str, float],
+    limit: int,
+    weight: float = 1.0,
+) -> None:
+    """Equal to the definition or, where a server fuses, to it for one order of the points whose scores are equal."""
+    best = fused_by(shared_rank, dense, words, weight)
+    if collection.info().engine != "server" or weight != 1.0:
+        assert_ranks_like(found, in_order(best, POINTS), limit)
+        return
+    worst = fused_by(last_rank, dense, words, weight)
+    assert len(found) == min(limit, len(best))
+    scores = [each.score for each in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(worst[each.id] - 1e-6 <= each.score <= best[each.id] + 1e-6 for each in found)
+    left_out = [worst[each] for each in best if each not in {found_.id for found_ in found}]
+    assert not left_out or max(left_out) <= max(best[each.id] for each in found[-1:]) + 1e-6
+    assert all(each.dense_score is None and each.bm25_score is None for each in found)
 
 
 def assert_ranks_like(found: list[Found], definition: dict[str, float], limit: int) -> None:
@@ -92,16 +145,12 @@ def test_fused_search_is_reciprocal_rank_fusion(filled: Collection, limit: int, 
     passing = [p for p in POINTS if chosen is None or p.payload.source in chosen.sources]
     dense = cosine_ranking(passing, QUERY_VECTOR)
     words = bm25_ranking(passing, "bebe dodo", POINTS)  # the idf is that of the whole collection
-    fused = {
-        each: sum(1 / (60 + list(side).index(each) + 1) for side in (dense, words) if each in side)
-        for each in {*dense, *words}
-    }
-    definition = dict(sorted(fused.items(), key=lambda pair: (-pair[1], pair[0])))
     found = filled.search(QUERY_VECTOR, "bebe dodo", limit=limit, filter=chosen)
-    assert_ranks_like(found, definition, limit)
-    for each in found:
-        assert each.dense_score == pytest.approx(dense.get(each.id), abs=1e-5)
-        assert each.bm25_score == pytest.approx(words.get(each.id), abs=1e-5)
+    assert_fused(filled, found, dense=dense, words=words, limit=limit)
+    if filled.info().engine != "server":
+        for each in found:
+            assert each.dense_score == pytest.approx(dense.get(each.id), abs=1e-5)
+            assert each.bm25_score == pytest.approx(words.get(each.id), abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ENGINES)
@@ -109,16 +158,9 @@ def test_the_models_own_weight_is_recorded_and_counts_in_fusion(kind: str, tmp_p
     with a_place(kind, tmp_path) as place:
         with place.open(replace(FINGERPRINT, dense_weight=0.25)) as collection:
             collection.upsert(POINTS)
-            dense = list(cosine_ranking(POINTS, QUERY_VECTOR))
-            words = list(bm25_ranking(POINTS, "bebe dodo", POINTS))
-            fused = {
-                each: sum(
-                    weight / (61 + side.index(each)) for side, weight in ((dense, 0.25), (words, 1)) if each in side
-                )
-                for each in {*dense, *words}
-            }
-            definition = dict(sorted(fused.items(), key=lambda pair: (-pair[1], pair[0])))
-            assert_ranks_like(collection.search(QUERY_VECTOR, "bebe dodo", limit=40), definition, 40)
+            dense, words = cosine_ranking(POINTS, QUERY_VECTOR), bm25_ranking(POINTS, "bebe dodo", POINTS)
+            found = collection.search(QUERY_VECTOR, "bebe dodo", limit=40)
+            assert_fused(collection, found, dense=dense, words=words, limit=40, weight=0.25)
         if kind != "memory":
             with place.open(None) as again:
                 assert again.fingerprint.dense_weight == 0.25
@@ -158,16 +200,43 @@ def test_a_filter_of_qdrants_own_is_taken_as_it_is(filled: Collection) -> None:
     assert {each.payload.page for each in found} == {1, 2, 3}
 
 
-def test_equal_scores_are_ordered_by_id(collection: Collection) -> None:
+def test_equal_scores_are_ordered_by_source_and_place(collection: Collection) -> None:
     same = np.ones(DIM)
-    points = [page(number, "aba", vector=same) for number in range(1, 21)]
-    collection.upsert(points)
+    places = [(source, number) for source in ("b.pdf", "a.pdf") for number in (10, 2, 9, 1)]
+    collection.upsert([replace_content(page(number, "aba", source=source, vector=same)) for source, number in places])
     for found in (
         collection.search(same, mode="dense", limit=20),
         collection.search(text="aba", mode="bm25", limit=20),
         collection.search(same, "aba", limit=20),
     ):
-        assert [each.id for each in found] == sorted(point.id for point in points)
+        assert [(each.payload.source, each.payload.page) for each in found] == sorted(places)
+        assert len({each.score for each in found}) == 1
+
+
+def replace_content(point: Point) -> Point:
+    """The point as one of many with the same content, such as a page that stands in several files."""
+    payload = replace(point.payload, content_hash="the same")
+    return Point(id=payload.id, payload=payload, vector=point.vector)
+
+
+def test_equal_scores_share_a_rank_whatever_order_an_engine_lists_them_in() -> None:
+    dense = [("a", 0.9), ("b", 0.5), ("c", 0.5), ("d", 0.1)]
+    words = [("c", 7.0), ("b", 7.0), ("a", 7.0)]
+    expected = {"a": 1 / 61 + 1 / 61, "b": 1 / 62 + 1 / 61, "c": 1 / 62 + 1 / 61, "d": 1 / 64}
+    for sides in ([dict(dense), dict(words)], [dict(reversed(dense)), dict(reversed(words))]):
+        assert dict(reciprocal_rank_fusion(sides)) == pytest.approx(expected)
+    assert ranks({"a": 2.0, "b": 2.0 - 1e-7, "c": 1.0}) == {"a": 1, "b": 1, "c": 3}
+    assert ranks(["a", "b"]) == {"a": 1, "b": 2}
+
+
+def test_the_points_that_share_the_last_score_are_all_looked_at() -> None:
+    """Which of them is returned is decided by their place, not by the order in which the engine gave them."""
+    search = Search(sides={"bm25": Words([1], [1.0])}, mode="hybrid", limit=2, dense_weight=1.0)
+    points = [page(number, source="x.pdf") for number in (3, 2, 1)]
+    ranking = Ranking.of(search, {"bm25": [Scored(point.id, 5.0) for point in points]})
+    assert set(ranking.without_payload) == {point.id for point in points}
+    found = ranking.found({point.id: point.payload.to_dict() for point in points})
+    assert [each.payload.page for each in found] == [1, 2]
 
 
 def test_stemming_and_stopwords_follow_the_language(place: Place) -> None:
@@ -217,7 +286,8 @@ def test_a_question_that_makes_no_sense_is_refused(
 def test_a_point_deleted_between_ranking_and_reading_is_left_out() -> None:
     kept, gone = POINTS[0], POINTS[1]
     scores = {gone.id: 0.9, kept.id: 0.5}
-    answer = Answer(ranking=list(scores.items()), scores={"dense": scores}, payloads={})
-    assert answer.without_payload == [gone.id, kept.id]
-    record = models.Record(id=kept.id, payload=kept.payload.to_dict())
-    assert [(each.id, each.dense_score) for each in answer.found([record])] == [(kept.id, 0.5)]
+    ranking = Ranking(limit=10, scored=list(scores.items()), by_side={"dense": scores})
+    assert ranking.without_payload == [gone.id, kept.id]
+    assert [(each.id, each.dense_score) for each in ranking.found({kept.id: kept.payload.to_dict()})] == [
+        (kept.id, 0.5)
+    ]

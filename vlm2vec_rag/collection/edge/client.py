@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import qdrant_edge as edge
 from qdrant_client import models
 from qdrant_client.client_base import QdrantBase
 
+from vlm2vec_rag.collection.bm25 import Words
+from vlm2vec_rag.collection.edge import to_edge
 from vlm2vec_rag.collection.edge.checks import json_of
 from vlm2vec_rag.collection.edge.config import describe, edge_payload_schema
 from vlm2vec_rag.collection.edge.folder import Folder
@@ -26,6 +28,8 @@ from vlm2vec_rag.collection.edge.reading import Reading
 from vlm2vec_rag.collection.edge.shard import Shard
 from vlm2vec_rag.collection.edge.to_edge import unsupported
 from vlm2vec_rag.collection.edge.writing import Writing
+from vlm2vec_rag.collection.schema import DENSE
+from vlm2vec_rag.collection.searching import Scored, Search
 from vlm2vec_rag.errors import CollectionError
 
 
@@ -109,6 +113,33 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
         return models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 
     # beyond QdrantClient
+
+    def rankings(self, collection_name: str, search: Search) -> list[list[Scored]]:
+        """The rankings that `search` asks for, ids and scores only; see `Search.by_side`."""
+        conditions = [to_edge.filter_of(each) for each in search.conditions]
+        params = to_edge.params_of(search.params)
+        batch = edge.QueryBatchRequest(
+            [
+                edge.QueryRequest(
+                    limit=search.depth,
+                    query=edge.Query.Nearest(
+                        edge.SparseVector(query.indices, query.values) if isinstance(query, Words) else query,
+                        using=side,
+                    ),
+                    filter=condition,
+                    params=params if side == DENSE else None,
+                )
+                for side, query in search.sides.items()
+                for condition in conditions
+            ]
+        )
+        responses = self._shard(collection_name).engine.query_batch(batch)
+        return [[Scored(str(point.id), point.score) for point in response] for response in responses]
+
+    def payloads(self, collection_name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """The payloads of points, by id; those that are not there are left out."""
+        found = self._shard(collection_name).engine.retrieve(list(ids), True, False)
+        return {str(each.id): each.payload or {} for each in found}
 
     def flush(self, collection_name: str) -> None:
         """Make every write so far survive a power cut."""
