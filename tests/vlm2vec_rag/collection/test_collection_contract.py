@@ -150,9 +150,10 @@ def test_sources_say_what_is_there_and_whether_it_is_whole(collection: Collectio
 
 
 def test_vectors_are_found_by_content(collection: Collection) -> None:
-    points = [page(1), page(2, vector=None), page(3)]
+    """Those alone that were made from that very content by the collection's model."""
+    points = [page(1, encoded=True), page(2, vector=None, encoded=True), page(3, encoded=True), page(4)]
     collection.upsert(points)
-    found = collection.vectors_by_content(["content-1", "content-2", "content-3", "content-4", "content-1"])
+    found = collection.vectors_by_content([f"content-{number}" for number in (1, 2, 3, 4, 5, 1)])
     assert set(found) == {"content-1", "content-3"}
     np.testing.assert_allclose(found["content-3"], unit(points[2].vector), rtol=1e-6)
     assert found["content-3"].dtype == np.float32

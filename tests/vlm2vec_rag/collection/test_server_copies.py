@@ -13,7 +13,7 @@ from vlm2vec_rag.collection.replicas import compare_copies
 from vlm2vec_rag.collection.retry import RetryPolicy
 from vlm2vec_rag.errors import CollectionError, InvalidInput
 
-PAGES = [page(number, source=f"{number % 5}.pdf", file_hash="h", file_points=12) for number in range(60)]
+PAGES = [page(number, source=f"{number % 5}.pdf", file_hash="h", file_points=12, encoded=True) for number in range(60)]
 
 
 def opened(servers: FakeCluster, cluster: Cluster | None = None) -> Collection:

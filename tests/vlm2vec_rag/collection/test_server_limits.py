@@ -17,7 +17,11 @@ from vlm2vec_rag.errors import CollectionError, InvalidInput
 
 PAGES = [
     page(
-        number, f"cat word{number}", source=f"docs/{number % 23}.pdf", metadata={"author": "Ada", "year": 1990 + number}
+        number,
+        f"cat word{number}",
+        source=f"docs/{number % 23}.pdf",
+        encoded=True,
+        metadata={"author": "Ada", "year": 1990 + number},
     )
     for number in range(60)
 ]

@@ -28,7 +28,9 @@ def fake() -> Iterator[FakeQdrant]:
     }
     with FakeQdrant(api_key="full", read_only_key="read-only", tokens=tokens) as fake:
         with open_collection(fake.url, "c", fingerprint=FINGERPRINT, api_key="full") as collection:
-            collection.upsert([page(number, f"word{number}", source=f"{number % 3}.pdf") for number in range(9)])
+            collection.upsert(
+                [page(number, f"word{number}", source=f"{number % 3}.pdf", encoded=True) for number in range(9)]
+            )
         fake.requests.clear()
         yield fake
 
