@@ -89,7 +89,7 @@ def check_key_is_safe(place: str, api_key: str | None) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine alone."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ip_address(host.strip("[]")).is_loopback

@@ -19,7 +19,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
-from vlm2vec_rag.serve.settings import ServeSettings, is_loopback
+from vlm2vec_rag.collection.addresses import is_loopback
+from vlm2vec_rag.serve.settings import ServeSettings
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlm2vec_rag.collection.addresses import is_loopback
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.serve.download import DownloadLimits
 
@@ -49,13 +49,3 @@ class ServeSettings:
         for folder in self.allowed_folders:
             if not folder.is_dir():
                 raise InvalidInput(f"--allow-folder {folder} is no folder; expected one that is there")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is reached from this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
