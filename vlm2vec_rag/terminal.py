@@ -1,4 +1,4 @@
-"""Strings that come from files, as they may be shown to a person.
+"""What may be shown to a person: strings that come from files, and sizes.
 
 A file name, a title or an error message can hold control characters, which move a terminal's cursor, rename its window
 or hide what follows; and a file name can hold bytes that are no text at all.
@@ -11,6 +11,14 @@ import re
 
 # C0 but tab and line feed, DEL, C1; what turns the direction of all that follows; halves of surrogate pairs
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def size_of(n_bytes: float) -> str:
+    """A number of bytes for people, to three figures: `4.42 GB`, `23.1 MB`."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes / 1e3:.3g} kB"
 
 
 def displayable(text: str | os.PathLike[str]) -> str:

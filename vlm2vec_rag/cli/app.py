@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, search, serve
+from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, models, search, serve
 from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
 from vlm2vec_rag.errors import VlmRagError
 
@@ -29,6 +29,7 @@ app.command("list")(manage.list_command)
 app.command("remove")(manage.remove_command)
 app.command("info")(manage.info_command)
 app.command("reindex")(index.reindex_command)
+app.command("models")(models.models_command)
 app.command("demo")(demo.demo_command)
 app.command("serve")(serve.serve_command)
 app.command("mcp")(mcp.mcp_command)

@@ -22,13 +22,14 @@ from rich.table import Table
 from vlm2vec_rag.cli.console import err, note, out
 from vlm2vec_rag.cli.options import DEFAULT_FOLDER, ModelOptions, PlaceOptions, ServerOptions, with_options
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.evaluation.download import Part, fetch, gigabytes, plan
+from vlm2vec_rag.evaluation.download import Part, fetch, plan
 from vlm2vec_rag.evaluation.hub_layout import DataFolder
 from vlm2vec_rag.evaluation.leaderboard import MODALITIES, means, write_csv
 from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.run import RunSettings, choose_tasks, earlier_results, run
 from vlm2vec_rag.evaluation.workers import Workers
 from vlm2vec_rag.extras import require
+from vlm2vec_rag.terminal import size_of
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder import Encoder
@@ -201,9 +202,9 @@ def _download(chosen: Sequence[Task], root: Path, *, is_confirmed: bool) -> None
         table.add_column(column, justify="right" if column in ("files", "size") else "left")
     for part in parts:
         names = ", ".join(part.tasks[:3]) + (f" and {len(part.tasks) - 3} more" if len(part.tasks) > 3 else "")
-        table.add_row(part.repo, str(len(part.files)), gigabytes(part.n_bytes), names)
+        table.add_row(part.repo, str(len(part.files)), size_of(part.n_bytes), names)
     err.print(table)
-    total = gigabytes(sum(part.n_bytes for part in parts))
+    total = size_of(sum(part.n_bytes for part in parts))
     if not is_confirmed and not typer.confirm(f"{total} in all, archives unpacked beside that, into {root}. Go on?"):
         raise typer.Exit(1)
     fetch(parts, root, on_part=lambda part: note(_fetching(part)))
@@ -211,7 +212,7 @@ def _download(chosen: Sequence[Task], root: Path, *, is_confirmed: bool) -> None
 
 
 def _fetching(part: Part) -> str:
-    return f"{part.repo}: {len(part.files)} files, {gigabytes(part.n_bytes)}"
+    return f"{part.repo}: {len(part.files)} files, {size_of(part.n_bytes)}"
 
 
 def _encoder(chosen: ModelOptions, device: str | None, max_pixels: int | None) -> Encoder:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import InvalidInput
@@ -57,6 +60,45 @@ def choose_dtype(device: torch.device, dtype: str | torch.dtype | None = None) -
         raise InvalidInput(f"dtype {dtype!r} is not one the model runs in; expected one of {', '.join(DTYPES)}")
     chosen: torch.dtype = getattr(torch, name)
     return chosen
+
+
+def memory_bytes(device: torch.device) -> int | None:
+    """Memory that a model may use there: all of a GPU's, or what the machine has free; None where it does not say."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return None
+
+
+def product_flops(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.2) -> float:
+    """Operations a second of a product of matrices here, measured for `seconds`: what a model's speed follows from."""
+    import torch
+
+    side = 4096 if device.type == "cuda" else 1024
+    left = torch.randn(side, side, device=device).to(dtype)
+    right = torch.randn(side, side, device=device).to(dtype)
+
+    def spent(count: int) -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            product = left @ right
+        product[0, 0].item()  # waits for a GPU
+        return time.perf_counter() - began
+
+    spent(1)  # the first one also starts threads
+    count = 1
+    while (took := spent(count)) < seconds:
+        count *= 2
+    return 2.0 * side**3 * count / took
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vlm2vec_rag.encoder.adapter import CONFIG as ADAPTER_CONFIG
+from vlm2vec_rag.encoder.adapter import WEIGHTS as ADAPTER_WEIGHTS
 from vlm2vec_rag.encoder.names import NANO
 from vlm2vec_rag.errors import AdapterMismatch, ModelNotFound
 
@@ -57,6 +58,27 @@ def locate(
     base = _folder(beside if named and beside.is_dir() else named, None, wanted_by=model)
     _check_weights(base)
     return base, folder
+
+
+def is_on_disk(name: str) -> bool:
+    """Whether a model, and the base it names if it is an adapter, is whole on this machine: `nano`, or a hub id."""
+    if name == NANO:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    def cached(file: str) -> Path | None:
+        path = try_to_load_from_cache(name, file)
+        return Path(path) if isinstance(path, str) else None
+
+    if (adapter := cached(ADAPTER_CONFIG)) is not None:
+        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+        return cached(ADAPTER_WEIGHTS) is not None and bool(base) and is_on_disk(base)
+    if cached("config.json") is None or not any(cached(each) for each in TOKENIZERS):
+        return False
+    if (index := cached("model.safetensors.index.json")) is not None:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all(cached(part) for part in parts)
+    return cached("model.safetensors") is not None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlm2vec_rag.encoder.base import Sight
+from vlm2vec_rag.encoder.locate import is_on_disk
 from vlm2vec_rag.encoder.names import DEFAULT_MODEL, GEMMA, NANO
 
 ALL_SIGHTS: frozenset[Sight] = frozenset({"print", "photographs", "video"})
@@ -20,12 +21,24 @@ class ModelInfo:
     dim: int  # numbers of a vector
     parameters: int
     download_bytes: int  # with its base, if it is an adapter; 0 if it comes with the package
-    memory_bytes: int  # of the weights in the format that GPUs run them in, two bytes a number
     licence: str
+    page_flops: float  # of encoding one A4 page at the budget it is loaded with, counted from its architecture
     mmeb_v2: float | None = None  # published score over all tasks, in percent
     source: str = ""  # of the score
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of the weights in bfloat16; twice that in float32."""
+        return 2 * self.parameters
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether it loads without a download."""
+        return is_on_disk(self.name)
+
+
+# Counted for page_flops: two operations for each weight of a matrix and each patch or token it is applied to, and four
+# for each pair of patches, numbers of a head and layers in attention (half of that where it is causal).
 MODELS: tuple[ModelInfo, ...] = (
     ModelInfo(
         name=NANO,
@@ -34,8 +47,8 @@ MODELS: tuple[ModelInfo, ...] = (
         dim=640,
         parameters=11_530_368,
         download_bytes=0,
-        memory_bytes=23_060_736,
         licence="Apache-2.0",
+        page_flops=0.19e12,
     ),
     ModelInfo(
         name=GEMMA,
@@ -44,8 +57,20 @@ MODELS: tuple[ModelInfo, ...] = (
         dim=768,
         parameters=438_760_448,
         download_bytes=1_490_000_000,
-        memory_bytes=878_000_000,
         licence="Apache-2.0",
+        page_flops=1.15e12,
+    ),
+    ModelInfo(
+        name="Qwen/Qwen3-VL-Embedding-2B",
+        good_at="the best of its size for pages, photographs and clips; over 30 languages, vectors can be cut",
+        sees=ALL_SIGHTS,
+        dim=2048,
+        parameters=2_127_532_032,
+        download_bytes=4_260_000_000,
+        licence="Apache-2.0",
+        page_flops=15.2e12,
+        mmeb_v2=73.2,
+        source="github.com/QwenLM/Qwen3-VL-Embedding",
     ),
     ModelInfo(
         name=DEFAULT_MODEL,
@@ -54,22 +79,10 @@ MODELS: tuple[ModelInfo, ...] = (
         dim=1536,
         parameters=2_208_985_600,
         download_bytes=4_420_000_000,
-        memory_bytes=4_420_000_000,
         licence="Apache-2.0",
+        page_flops=14.0e12,
         mmeb_v2=59.2,
-        source="TIGER-AI-Lab/VLM2Vec, page-fixed",
-    ),
-    ModelInfo(
-        name="Qwen/Qwen3-VL-Embedding-2B",
-        good_at="the best of its size for pages, photographs and clips; over 30 languages, vectors can be cut",
-        sees=ALL_SIGHTS,
-        dim=2048,
-        parameters=2_127_532_032,
-        download_bytes=4_255_000_000,
-        memory_bytes=4_255_000_000,
-        licence="Apache-2.0",
-        mmeb_v2=73.2,
-        source="QwenLM/Qwen3-VL-Embedding",
+        source="github.com/TIGER-AI-Lab/VLM2Vec, page-fixed",
     ),
     ModelInfo(
         name="Qwen/Qwen3-VL-Embedding-8B",
@@ -77,11 +90,11 @@ MODELS: tuple[ModelInfo, ...] = (
         sees=ALL_SIGHTS,
         dim=4096,
         parameters=8_144_793_840,
-        download_bytes=16_290_000_000,
-        memory_bytes=16_290_000_000,
+        download_bytes=16_300_000_000,
         licence="Apache-2.0",
+        page_flops=38.7e12,
         mmeb_v2=77.8,
-        source="QwenLM/Qwen3-VL-Embedding",
+        source="github.com/QwenLM/Qwen3-VL-Embedding",
     ),
 )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.hub_layout import HubPath, frame_place
 from vlm2vec_rag.evaluation.tasks import Task
+from vlm2vec_rag.terminal import size_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -101,7 +102,7 @@ def fetch(
     root.mkdir(parents=True, exist_ok=True)
     needed, free = sum(part.n_bytes for part in parts), shutil.disk_usage(root).free
     if needed > free:
-        raise InvalidInput(f"{gigabytes(needed)} are needed, and {root} has {gigabytes(free)} free; make room first")
+        raise InvalidInput(f"{size_of(needed)} are needed, and {root} has {size_of(free)} free; make room first")
     for part in parts:
         if on_part:
             on_part(part)
@@ -119,10 +120,6 @@ def fetch(
                     _mark(root, task).touch()
         except (OSError, ValueError, tarfile.TarError) as error:
             raise UnreadableMedia(f"{part.repo} cannot be fetched: {error}; run the same command again") from error
-
-
-def gigabytes(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e7 else f"{n_bytes / 1e6:.2f} MB"
 
 
 def _rows_wanted(tasks: Sequence[Task], root: Path) -> dict[HubPath, tuple[str, ...]]:

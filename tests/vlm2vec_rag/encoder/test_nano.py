@@ -8,7 +8,6 @@ import pytest
 
 from vlm2vec_rag import load_encoder, samples
 from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
-from vlm2vec_rag.encoder.auto import choose_model
 from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.encoder.locate import NANO_FOLDER
 from vlm2vec_rag.encoder.names import DEFAULT_MODEL, NANO
@@ -66,15 +65,6 @@ def test_it_is_small_whole_and_says_its_weight(nano):
 def test_equal_words_in_upper_and_lower_case_are_one(nano):
     lower, upper = nano.encode_queries(["pie chart", "PIE Chart"])
     np.testing.assert_allclose(lower, upper, atol=1e-6)
-
-
-def test_it_is_taken_where_no_other_is_at_hand_and_says_so(tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    model, reason = choose_model()
-    assert model == NANO
-    assert NANO in reason and DEFAULT_MODEL in reason and "--model none" in reason and "\n" not in reason
 
 
 def test_it_never_stands_in_for_a_model_that_was_asked_for(tmp_path, monkeypatch):
