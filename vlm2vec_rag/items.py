@@ -149,12 +149,27 @@ class Hit:
     metadata: Mapping[str, object] = field(default_factory=dict)
     question: str = field(default="", compare=False, repr=False)  # the words that found it
 
+    def _repr_html_(self) -> str:
+        """A notebook's card of the hit: its thumbnail, its place and its snippet."""
+        from vlm2vec_rag.notebook import hit_card
+
+        return hit_card(self)
+
     def snippet(self, length: int = 160, question: str | None = None) -> str:
         """The part of the text nearest to the question, on one line of at most `length` characters.
 
         Without a question (None takes the one that found the hit) it is the beginning of the text.
         """
         return excerpt(self.text, self.question if question is None else question, length)
+
+
+class Hits(list[Hit]):
+    """A list of hits that a notebook shows with their thumbnails."""
+
+    def _repr_html_(self) -> str:
+        from vlm2vec_rag.notebook import hit_cards
+
+        return hit_cards(self)
 
 
 def place_of(source: str, fragment: str) -> str:

@@ -33,3 +33,9 @@ class Answer:
     is_extractive: bool = False  # the text is made of quotations, no model wrote it
     first_word_s: float = 0.0  # from the question to the first piece of text
     total_s: float = 0.0
+
+    def _repr_html_(self) -> str:
+        """A notebook's card of the answer, all of it escaped."""
+        from vlm2vec_rag.notebook import answer_card
+
+        return answer_card(self)

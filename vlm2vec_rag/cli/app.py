@@ -11,7 +11,7 @@ import typer
 import vlm2vec_rag
 from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, models, search, serve
 from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
-from vlm2vec_rag.errors import VlmRagError
+from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
 
 app = typer.Typer(
     name="vlm2vec-rag",
@@ -64,9 +64,16 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line; exit status 1 for what went wrong, 2 for how it was called, 130 for an interrupt."""
+    """Run the command line.
+
+    Exit status: 0 done, 1 something went wrong (a file failed, a place cannot be opened), 2 it was called in a way that
+    makes no sense, 130 interrupted.
+    """
     try:
         app()
+    except (EmptyInput, InvalidInput) as error:
+        complain(str(error))
+        sys.exit(2)
     except VlmRagError as error:
         complain(str(error))
         sys.exit(1)

@@ -35,7 +35,10 @@ def ask_command(
     which: LibraryOptions,
     asked: QuestionOptions,
     filters: FilterOptions,
-    question: Annotated[str, typer.Argument(help="The question, in words; none begins a conversation.")] = "",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUESTION", help="In words; none begins a conversation.", show_default=False),
+    ] = None,
     chat: ChatOption = "none",
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Go on with follow-up questions.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits that become evidence.")] = 6,
@@ -46,6 +49,7 @@ def ask_command(
     """Ask a collection: an answer with citations, from a chat model or made of quotations."""
     from vlm2vec_rag.chat import ChatSettings
 
+    question = " ".join(words or ())
     talks = interactive or not (question.strip() or asked.image or asked.clip)
     if as_json and not question.strip():
         raise EmptyInput("--json answers a question that is given; there is none")

@@ -6,25 +6,18 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
 
+from vlm2vec_rag.library.progress import counted
 from vlm2vec_rag.terminal import displayable
 
 if TYPE_CHECKING:
@@ -99,16 +92,17 @@ def short(path: str) -> str:
 
 
 def print_hits(hits: Iterable[Hit], question: str = "") -> None:
-    """Hits one below the other: rank, score and place; what is written there; its small image."""
+    """Hits one below the other: the place, which opens where the terminal follows links, and what is written there."""
     for rank, hit in enumerate(hits, start=1):
         source, mark, fragment = hit.place.partition("#")
         label = f" (p. {hit.label})" if hit.label and hit.label != str(hit.page) else ""
-        place = f"[bold]{escape(short(source))}[/bold]{escape(mark + fragment)}{escape(label)}"
-        out.print(f"[dim]{rank}[/dim]  [cyan]{hit.score:7.3f}[/cyan]  {place}")
-        words = printable(hit.snippet(max(60, out.width - 12), question) or hit.title)
-        for line in (escape(words), escape(short(hit.thumbnail)) if hit.thumbnail else ""):
-            if line:
-                out.print(f"            [dim]{line}[/dim]" if line != escape(words) else f"            {line}")
+        place = Text(short(source), style="bold").append(mark + fragment + label, style="not bold")
+        if Path(source).is_absolute():
+            place.stylize(Style(link=Path(source).as_uri() + mark + fragment))
+        out.print(Text(f"{rank:>2}  ", style="dim") + place)
+        words = printable(hit.snippet(max(60, out.width - 4), question) or hit.title)
+        if words:
+            out.print(f"    {escape(words)}")
 
 
 _MOST_NOTES = 20
@@ -142,65 +136,3 @@ def print_report(report: IndexReport, *, with_vectors: bool) -> None:
         err.print(f"[dim]{len(report.gone)} indexed files are no longer there; --prune removes them:[/dim]")
         for source in report.gone[:5]:
             err.print(f"  [dim]{escape(short(source))}[/dim]")
-
-
-class IndexProgress:
-    """A bar over all items, with what came in by kind, the rate and the time left. An `IndexCallback`."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[files]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-        self._files = self._files_done = 0
-        self._kinds: dict[str, int] = {}
-
-    def __enter__(self) -> IndexProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def planned(self, files: int, items: int) -> None:
-        """See `IndexCallback.planned`."""
-        self._files = files
-        self._task = self._progress.add_task("indexing", total=items, rate="", files=f"0/{files} files")
-
-    def file_done(self, source: str, error: str | None) -> None:
-        """See `IndexCallback.file_done`."""
-        self._files_done += self._task is not None
-        if error is not None:
-            self._progress.console.print(f"[red]{escape(Path(source).name)}[/red]: {escape(error)}")
-        self._show(0)
-
-    def items_done(self, kinds: Mapping[str, int]) -> None:
-        """See `IndexCallback.items_done`."""
-        for kind, count in kinds.items():
-            self._kinds[kind] = self._kinds.get(kind, 0) + count
-        self._show(sum(kinds.values()))
-
-    def _show(self, advance: int) -> None:
-        if self._task is None:
-            return
-        task = self._progress.tasks[self._task]
-        kinds = " · ".join(counted(count, kind) for kind, count in sorted(self._kinds.items()))
-        rate = f"{task.speed:.1f}/s" if task.speed else ""
-        files = f"{self._files_done}/{self._files} files  {kinds}"
-        self._progress.update(self._task, advance=advance, rate=rate, files=files)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

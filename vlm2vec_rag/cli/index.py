@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlm2vec_rag.cli.console import IndexProgress, complain, note, print_report
+from vlm2vec_rag.cli.console import complain, err, note, print_report
 from vlm2vec_rag.cli.options import BuildOptions, with_options
+from vlm2vec_rag.library.progress import IndexProgress
 
 if TYPE_CHECKING:
     from vlm2vec_rag.library import IndexReport
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @with_options
 def index_command(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files and folders: PDFs, images, videos, text.", show_default=False)
+        list[str],  # an empty one as a Path would be the present folder
+        typer.Argument(help="Files and folders: PDFs, images, videos, text.", show_default=False),
     ],
     build: BuildOptions,
     prune: Annotated[
@@ -66,7 +67,7 @@ def reindex_command(build: BuildOptions) -> None:
 def run(indexing: Callable[..., IndexReport], *arguments: Any, **settings: Any) -> IndexReport:
     """Index with a progress bar; an interrupt says that nothing is lost."""
     try:
-        with IndexProgress() as progress:
+        with IndexProgress(err) as progress:
             return indexing(*arguments, callback=progress, **settings)
     except KeyboardInterrupt:
         complain("interrupted; what was written is kept, and the same command goes on from there")

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from vlm2vec_rag.cli.console import counted, note, out, print_json, short
+from vlm2vec_rag.cli.console import note, out, print_json, short
 from vlm2vec_rag.cli.options import PlaceOptions, with_options
+from vlm2vec_rag.library.progress import counted
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
@@ -66,16 +67,16 @@ def info_command(
     table.add_column(style="bold")
     rows = {
         "collection": f"{info.name} at {short(info.location)} ({info.engine})",
-        "files": f"{files}",
-        "items": f"{info.points} ({info.indexed_vectors} in the search index)",
-        "model": f"{model or info.fingerprint.model} ({info.fingerprint.digest})" if info.dim else "none: words only",
-        "vectors": f"{info.dim} wide, at most {info.fingerprint.max_pixels} px an image, "
+        "holds": f"{counted(files, 'file')} as {counted(info.points, 'item')} (pages, images, clips, passages)",
+        "model": str(model or info.fingerprint.model) if info.dim else "none: words only",
+        "vectors": f"{info.dim:,} numbers each; images up to {info.fingerprint.max_pixels:,} px, "
         f"{info.fingerprint.frames} frames a clip",
-        "language of the words": info.language,
+        "search index": f"over {info.indexed_vectors:,} of {info.points:,} items; the others are compared one by one",
+        "language": info.language,
         "on disk": f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes is not None else "on the server",
     }
     if not info.dim:
-        del rows["vectors"]
+        del rows["vectors"], rows["search index"]
     for key, value in (*rows.items(), *((f"media: {key}", value) for key, value in _flat(info.settings.get("media")))):
         table.add_row(key, escape(str(value)))
     out.print(table)

@@ -14,6 +14,7 @@ from vlm2vec_rag.errors import EmptyInput
 
 if TYPE_CHECKING:
     from vlm2vec_rag.items import Hit
+    from vlm2vec_rag.library import Library
 
 
 @with_options
@@ -21,7 +22,9 @@ def search_command(
     which: LibraryOptions,
     asked: QuestionOptions,
     filters: FilterOptions,
-    question: Annotated[str, typer.Argument(help="The question, in words.")] = "",
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="QUESTION", help="The question, in words.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many hits.")] = 5,
     moments: Annotated[
         bool, typer.Option("--moments", help="When it happens: windows of a video joined, their edges refined.")
@@ -34,6 +37,7 @@ def search_command(
 ) -> None:
     """Search a collection by words, by an image, by a clip, or by words about one."""
     wanted = filters.filter()
+    question = " ".join(words or ())
     if not question.strip() and asked.image is None and asked.clip is None:
         raise EmptyInput("the question is empty; ask with words, or with --image or --clip")
     mode, anyway = asked.mode, asked.anyway
@@ -54,15 +58,25 @@ def search_command(
                 filter=wanted,
                 anyway=anyway,
             )
+        unmatched = [] if hits else _unmatched(filters.source or [], library)
     if as_json:
         for hit in hits:
             print_json(dataclasses.asdict(hit))
     elif hits:
         print_hits(hits, question)
+    elif unmatched:
+        note(f"nothing indexed matches --source {', '.join(unmatched)}; see what is with: vlm2vec-rag list")
     else:
         note("nothing found; ask with other words, or look at what is indexed with: vlm2vec-rag list")
     if open_first and hits:
         open_hit(hits[0])
+
+
+def _unmatched(sources: list[str], library: Library) -> list[str]:
+    """The sources asked for that stand for nothing in the collection."""
+    from vlm2vec_rag.library.asking import build_filter
+
+    return [each for each in sources if not library.sources(build_filter(source=[each]))]
 
 
 def open_hit(hit: Hit) -> None:

@@ -86,6 +86,11 @@ class IndexReport:
         """Items written in this run."""
         return self.encoded.total() + self.reused.total()
 
+    def _repr_html_(self) -> str:
+        from vlm2vec_rag.notebook import report_table
+
+        return report_table(self)
+
 
 @dataclass(slots=True, kw_only=True)
 class _File:

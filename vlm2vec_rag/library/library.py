@@ -19,7 +19,7 @@ from vlm2vec_rag.collection import Filter, Found
 from vlm2vec_rag.collection.filters import matching
 from vlm2vec_rag.documents import point_id_of
 from vlm2vec_rag.errors import CollectionError, InvalidInput, VlmRagError
-from vlm2vec_rag.items import Hit, Query
+from vlm2vec_rag.items import Hit, Hits, Query
 from vlm2vec_rag.library.asking import ClipInput, FilterInput, ImageInput, build_query, check_source, to_filter
 from vlm2vec_rag.library.indexing import IndexCallback, IndexReport, Paths, Prune, index, record_media, settle_media
 from vlm2vec_rag.library.model import ModelName
@@ -126,6 +126,7 @@ class Library:
         *,
         prune: Prune = False,
         callback: IndexCallback | None = None,
+        progress: bool = False,
     ) -> IndexReport:
         """Bring files and folders in, or up to date; unchanged files are skipped. Run it again after a failure.
 
@@ -134,6 +135,7 @@ class Library:
             prune: Remove what came from files below `paths` that are no longer there; "all" where that is most of
                 what there is.
             callback: Is told how the run goes.
+            progress: Show a bar with the time left, in a terminal or a notebook.
 
         Returns:
             What was done; files that failed are in it with their reasons.
@@ -144,7 +146,12 @@ class Library:
             CollectionError: The collection cannot be read or written.
         """
         with self._writers_turn(), self._new_reader() as reader:
-            return index(paths, self.writer(), reader, prune=prune, callback=callback)
+            if not progress or callback is not None:
+                return index(paths, self.writer(), reader, prune=prune, callback=callback)
+            from vlm2vec_rag.library.progress import IndexProgress
+
+            with IndexProgress() as bar:
+                return index(paths, self.writer(), reader, prune=prune, callback=bar)
 
     async def aindex(self, paths: Paths, **settings: Any) -> IndexReport:
         """`index` in a thread; the event loop stays free."""
@@ -264,7 +271,7 @@ class Library:
             raise InvalidInput("mode 'bm25' asks by words only, and the question shows an image or a clip")
         if mode == "dense" and not anyway:
             self._check_dense(wanted)
-        return self._retriever(mode).search(asked, mode=mode or "hybrid", limit=limit, filter=wanted)
+        return Hits(self._retriever(mode).search(asked, mode=mode or "hybrid", limit=limit, filter=wanted))
 
     async def asearch(self, query: str | Query = "", **settings: Any) -> list[Hit]:
         """`search` in a thread; the event loop stays free."""
@@ -341,9 +348,10 @@ class Library:
         from vlm2vec_rag.moments import search_moments
 
         reader = self.reader if refine else None
-        return search_moments(
+        found = search_moments(
             query, self._retriever(mode), limit=limit, mode=mode or "hybrid", filter=to_filter(filter), reader=reader
         )
+        return Hits(found)
 
     def videos(
         self,
@@ -357,9 +365,10 @@ class Library:
         """Find whole videos by the `max` or the `mean` of their clips' scores."""
         from vlm2vec_rag.moments import search_videos
 
-        return search_videos(
+        found = search_videos(
             query, self._retriever(mode), pool=pool, limit=limit, mode=mode or "hybrid", filter=to_filter(filter)
         )
+        return Hits(found)
 
     def classify(
         self,
@@ -483,6 +492,11 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        from vlm2vec_rag.notebook import library_card
+
+        return library_card(self)
 
     def __repr__(self) -> str:
         return f"<Library {self.name!r} at {self.place}, {self.model or self.fingerprint.model}>"

@@ -65,7 +65,21 @@ def test_a_failed_file_shows_with_its_reason_and_in_the_status(folder, run):
 def test_search_prints_places_that_open(words, run):
     status, out, _ = run("search", "a cup of coffee")
     assert status == 0 and "files/espresso.jpg" in out.splitlines()[0] and "cup of coffee" in out
-    assert ".vlm2vec/thumbnails/" in out
+    assert "thumbnails" not in out  # nor any number that says nothing to a newcomer
+
+
+def test_a_question_needs_no_quotes_and_a_source_that_matches_nothing_is_said(words, run):
+    assert "espresso.jpg" in run("search", "a", "cup", "of", "coffee")[1]
+    status, out, error = run("search", "coffee", "--source", "missing.pdf", "--source", "*.md")
+    assert (status, out) == (0, "") and "nothing indexed matches --source missing.pdf;" in error
+    assert "espresso.jpg" in run("ask", "a", "cup", "of", "coffee")[1]
+
+
+def test_an_empty_path_is_not_the_present_folder(words, run):
+    status, _, error = run("index", "")
+    assert status == 2 and "a path to index is empty" in error
+    status, _, error = run("remove", "")
+    assert status == 2 and len(run("list")[1].splitlines()) == 5
 
 
 def test_search_gives_json_for_programs(words, run):
@@ -157,7 +171,12 @@ MISTAKES = [
 def test_a_mistake_is_one_line_that_says_what_to_do(words, run, arguments, words_of_help):
     (words / "empty").mkdir()
     status, out, error = run(*arguments)
-    assert status == 1 and out == ""
+    # 2 for how it was called, 1 for what is wrong with a place, a model or a file
+    is_usage = any(
+        each in words_of_help
+        for each in ("the question is empty", "magic", "--kind", "--pages", "photographs", "expected pymupdf")
+    )
+    assert status == (2 if is_usage else 1) and out == ""
     assert "error: " in error and words_of_help in error and "Traceback" not in error
 
 
@@ -182,7 +201,7 @@ def test_the_demo_answers_its_five_questions_first_time_right(tmp_path, run):
     for question in samples.QUESTIONS:
         [block] = [block for block in blocks if question.question in block]
         first = block.splitlines()[block.splitlines().index(question.question) + 1]
-        place = first.split(maxsplit=2)[2].split(" (p.")[0]
+        place = first.split(maxsplit=1)[1].split(" (p.")[0]
         assert question.is_answered_by(place), (question, first)
 
 
