@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
+from vlm2vec_rag import notebook
 from vlm2vec_rag.excerpts import excerpt
 
 if TYPE_CHECKING:
@@ -151,9 +152,8 @@ class Hit:
 
     def _repr_html_(self) -> str:
         """A notebook's card of the hit: its thumbnail, its place and its snippet."""
-        from vlm2vec_rag.notebook import hit_card
-
-        return hit_card(self)
+        name, where = self.source.rpartition("/")[2], self.place[len(self.source) :]
+        return notebook.card(name, where, self.snippet(240) or self.title, self.thumbnail)
 
     def snippet(self, length: int = 160, question: str | None = None) -> str:
         """The part of the text nearest to the question, on one line of at most `length` characters.
@@ -167,9 +167,7 @@ class Hits(list[Hit]):
     """A list of hits that a notebook shows with their thumbnails."""
 
     def _repr_html_(self) -> str:
-        from vlm2vec_rag.notebook import hit_cards
-
-        return hit_cards(self)
+        return "".join(hit._repr_html_() for hit in self) or "<i>nothing found</i>"
 
 
 def place_of(source: str, fragment: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlm2vec_rag.items import Hit
+from vlm2vec_rag.notebook import prose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,5 @@ class Answer:
 
     def _repr_html_(self) -> str:
         """A notebook's card of the answer, all of it escaped."""
-        from vlm2vec_rag.notebook import answer_card
-
-        return answer_card(self)
+        cited = sorted(self.citations, key=lambda each: each.number)
+        return prose(self.text, [f"<small>[{each.number}]</small>{each.hit._repr_html_()}" for each in cited])

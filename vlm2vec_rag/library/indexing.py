@@ -21,6 +21,7 @@ from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia, Unsupp
 from vlm2vec_rag.items import Item
 from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry, Writer, reason_of
 from vlm2vec_rag.media import SUPPORTED, FileVersion, MediaReader, MediaSettings, PassedOver, file_version, find_media
+from vlm2vec_rag.notebook import table
 from vlm2vec_rag.prefetch import prefetch
 from vlm2vec_rag.terminal import displayable
 
@@ -87,9 +88,8 @@ class IndexReport:
         return self.encoded.total() + self.reused.total()
 
     def _repr_html_(self) -> str:
-        from vlm2vec_rag.notebook import report_table
-
-        return report_table(self)
+        rows = {"files indexed": self.indexed, "unchanged": self.unchanged, "items": self.items}
+        return table(rows, [f"{each.source}: {each.reason}" for each in self.failures])
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from vlm2vec_rag.library.indexing import IndexCallback, IndexReport, Paths, Prun
 from vlm2vec_rag.library.model import ModelName
 from vlm2vec_rag.library.sight import check_sight
 from vlm2vec_rag.library.writing import Writer
+from vlm2vec_rag.notebook import card
 from vlm2vec_rag.retrieval import Retriever, images_of
 
 if TYPE_CHECKING:
@@ -494,9 +495,8 @@ class Library:
         self.close()
 
     def _repr_html_(self) -> str:
-        from vlm2vec_rag.notebook import library_card
-
-        return library_card(self)
+        model = str(self.model or "words only")
+        return card(self.name, f" at {self.place}", f"{model}, {self.collection.count()} items")
 
     def __repr__(self) -> str:
         return f"<Library {self.name!r} at {self.place}, {self.model or self.fingerprint.model}>"
