@@ -45,7 +45,7 @@ def tiny_qwen3vl(folder: Path, **text: Any) -> Path:
             "hidden_size": 32,
             "intermediate_size": 48,
             "num_heads": 2,
-            "out_hidden_size": 64,
+            "out_hidden_size": text.get("hidden_size", 64),
             "num_position_embeddings": 64,
             "deepstack_visual_indexes": [0, 1],
         },

@@ -52,11 +52,9 @@ def index_command(
 @with_options
 def reindex_command(build: BuildOptions) -> None:
     """Embed a collection's files anew with another model or adapter. The old one serves until the new one is whole."""
-    settings: dict[str, Any] = {
-        name: value for name, value in (("max_pixels", build.max_pixels), ("frames", build.frames)) if value is not None
-    }
+    settings: dict[str, Any] = {name: value for name, value in build.budget.items() if value is not None}
     # opened with what is recorded: the model asked for is that of the new one
-    with build.open(model=None, adapter=None, max_pixels=None, frames=None) as library:
+    with build.open(model=None, adapter=None, max_pixels=None, frames=None, dim=None) as library:
         report = run(library.reindex, build.model, build.adapter, **settings)
         print_report(report, with_vectors=library.collection.dim > 0)
     if report.failures:

@@ -109,11 +109,19 @@ class BuildOptions(LibraryOptions):
     frames: Annotated[
         int | None, typer.Option("--frames", help="Frames of a clip; a collection keeps to its first number.")
     ] = None
+    dim: Annotated[
+        int | None,
+        typer.Option("--dim", help="Numbers of a vector, where the model's can be cut; a collection keeps to its own."),
+    ] = None
+
+    @property
+    def budget(self) -> dict[str, int | None]:
+        """What a model encodes with, as arguments of `vr.open`."""
+        return {"max_pixels": self.max_pixels, "frames": self.frames, "dim": self.dim}
 
     def open(self, *, create: bool = False, **settings: Any) -> Library:
         """The library there, made if need be."""
-        budget = {"max_pixels": self.max_pixels, "frames": self.frames}
-        return super().open(create=create, **{**budget, **settings})
+        return super().open(create=create, **{**self.budget, **settings})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,24 +11,26 @@ import weakref
 from typing import Any
 
 from vlm2vec_rag.encoder.base import Encoder
-from vlm2vec_rag.encoder.load import load_encoder
-from vlm2vec_rag.encoder.names import DEFAULT_MODEL
+from vlm2vec_rag.encoder.load import find_model, load_encoder
 
-_loaded: weakref.WeakValueDictionary[tuple[tuple[str, str], ...], Encoder] = weakref.WeakValueDictionary()
+_loaded: weakref.WeakValueDictionary[tuple[str, ...], Encoder] = weakref.WeakValueDictionary()
 _turn = threading.Lock()
 
 
 def shared_encoder(**settings: Any) -> Encoder:
     """The encoder that `load_encoder` gives for these settings, loaded once and shared.
 
-    Nobody should close it: it goes when the last one who holds it does.
+    Nobody should close it: it goes when the last one who holds it does. Settings that come to the same are the same, a
+    default and its value among them; a folder that was trained on meanwhile is another model.
 
     Raises:
         ModelNotFound: The model or adapter cannot be reached.
         InvalidInput: A setting makes no sense.
     """
-    settings["model"] = settings.get("model") or DEFAULT_MODEL
-    key = tuple(sorted((name, str(value)) for name, value in settings.items()))
+    named = {name: settings.get(name) for name in ("model", "adapter", "revision")}
+    made_with = find_model(**named).fingerprint(*(settings.get(name) for name in ("max_pixels", "frames", "dim")))
+    loading = [settings.get(name) for name in ("device", "dtype", "batch_tokens")]
+    key = (made_with.digest, *map(str, (*named.values(), *loading)))
     with _turn:  # a second caller waits for the first one's model instead of loading it as well
         encoder = _loaded.get(key)
         if encoder is None:

@@ -39,6 +39,7 @@ def open_library(
     revision: str | None = None,
     max_pixels: int | None = None,
     frames: int | None = None,
+    dim: int | None = None,
     batch_tokens: int | None = None,
     language: str | None = None,
     media: MediaSettings | None = None,
@@ -64,6 +65,7 @@ def open_library(
         revision: Branch, tag or commit of the model on the hub.
         max_pixels: Budget of one page, image or frame; for a new library.
         frames: Frames of a clip; for a new library.
+        dim: Numbers of a vector, fewer than the model's own where it was trained for that; for a new library.
         batch_tokens: Tokens of one forward pass. None suits the device.
         language: Whose stopwords and word endings the words follow; for a new library.
         media: How files become items; for a new library.
@@ -90,6 +92,7 @@ def open_library(
         "revision": revision,
         "max_pixels": max_pixels,
         "frames": frames,
+        "dim": dim,
         "batch_tokens": batch_tokens,
         "language": language,
         "media": media,
@@ -112,7 +115,7 @@ def open_library(
         if not create:
             raise CollectionNotFound(_not_there(located, name))
         asked = asked or _chosen()
-        fingerprint = asked.fingerprint(max_pixels, frames)
+        fingerprint = asked.fingerprint(max_pixels, frames, dim)
         collection = open_collection(
             located, name, fingerprint=fingerprint, language=language, cluster=cluster, **connection
         )
@@ -120,7 +123,7 @@ def open_library(
     else:
         is_new = False
     try:
-        asked = _settled(collection, asked, max_pixels, frames)
+        asked = _settled(collection, asked, {"max_pixels": max_pixels, "frames": frames, "dim": dim})
         setup = Setup(
             place=located,
             name=name,
@@ -174,7 +177,7 @@ class _Model:
     def is_words_only(self) -> bool:
         return self.name is None and self.encoder is None
 
-    def fingerprint(self, max_pixels: int | None, frames: int | None) -> Fingerprint:
+    def fingerprint(self, max_pixels: int | None, frames: int | None, dim: int | None) -> Fingerprint:
         """What its vectors would be made with, without loading it.
 
         Raises:
@@ -183,7 +186,7 @@ class _Model:
         """
         if self.encoder is not None:
             made_with = self.encoder.fingerprint
-            asked = {"max_pixels": max_pixels, "frames": frames}
+            asked = {"max_pixels": max_pixels, "frames": frames, "dim": dim}
             for setting, value in asked.items():
                 if value is not None and value != getattr(made_with, setting):
                     raise InvalidInput(
@@ -196,7 +199,7 @@ class _Model:
         from vlm2vec_rag.encoder.load import find_model
 
         files = find_model(self.name.model, self.name.adapter, self.name.revision)
-        return files.fingerprint(max_pixels, frames)
+        return files.fingerprint(max_pixels, frames, dim)
 
     def loader(self, made_with: Fingerprint, loading: dict[str, Any]) -> Callable[[], Encoder] | None:
         """How to load it with the settings that the collection was made with; None for words only."""
@@ -216,6 +219,7 @@ def _load(name: ModelName, made_with: Fingerprint, loading: dict[str, Any]) -> E
         revision=name.revision,
         max_pixels=made_with.max_pixels,
         frames=made_with.frames,
+        dim=made_with.dim,
         **loading,
     )
     logger.info("%s runs on %s; --device and --dtype choose otherwise", encoder.fingerprint, encoder.runs_on)
@@ -242,8 +246,7 @@ def _chosen() -> _Model:
 def _settled(
     collection: Collection,
     asked: _Model | None,
-    max_pixels: int | None,
-    frames: int | None,
+    budget: dict[str, int | None],
 ) -> _Model:
     """The model to open a collection with: the recorded one, or one asked for that gives the same vectors.
 
@@ -252,7 +255,6 @@ def _settled(
         InvalidInput: It holds vectors and does not say where its model is.
     """
     made_with, recorded = collection.fingerprint, ModelName.recorded_in(collection)
-    budget = {"max_pixels": max_pixels, "frames": frames}
     other = {key: value for key, value in budget.items() if value is not None and value != getattr(made_with, key)}
     if asked is None or asked.is_words_only:
         if other and collection.dim:
@@ -267,7 +269,11 @@ def _settled(
         return _Model(recorded)
     if asked.encoder is None and asked.name == recorded and not other:
         return asked
-    would_be = asked.fingerprint(max_pixels or made_with.max_pixels or None, frames or made_with.frames or None)
+    as_there = {key: value or getattr(made_with, key) or None for key, value in budget.items()}
+    try:
+        would_be = asked.fingerprint(**as_there)
+    except InvalidInput:  # the collection's settings make no sense for the model that is asked for
+        would_be = asked.fingerprint(**budget)
     if not made_with.difference(would_be):
         return asked
     if other and asked.name == recorded:

@@ -35,8 +35,10 @@ def rebuild(
     """Embed all that a library holds anew and let the result take its place; see `Library.reindex`."""
     files = _files_of(library)
     in_memory = library.place == ":memory:"
-    wanted: dict[str, Any] = {**_kept(library), "name": library.name if in_memory else library.name + REBUILD_SUFFIX}
-    if model is None and adapter is None:
+    is_same_model = model is None and adapter is None
+    name = library.name if in_memory else library.name + REBUILD_SUFFIX
+    wanted: dict[str, Any] = {**_kept(library, is_same_model), "name": name}
+    if is_same_model:
         model = library.encoder if library.model is None else library.model.model
         wanted |= {"adapter": library.model.adapter, "revision": library.model.revision} if library.model else {}
         model = "none" if model is None else model
@@ -64,7 +66,7 @@ def rebuild(
                 given,
                 name=library.name,
                 create=False,
-                **dict.fromkeys(("adapter", "revision", "max_pixels", "frames", "language", "media")),
+                **dict.fromkeys(("adapter", "revision", "max_pixels", "frames", "dim", "language", "media")),
             )
         )
         return report
@@ -97,16 +99,16 @@ def _is_document(source: str) -> bool:
     return source.startswith("document:") or not Path(source).is_absolute()
 
 
-def _kept(library: Library) -> dict[str, Any]:
-    """The recorded settings, as arguments of `vr.open`."""
+def _kept(library: Library, is_same_model: bool) -> dict[str, Any]:
+    """The recorded settings, as arguments of `vr.open`; another model's budget, frames and width are its own."""
     made_with = library.fingerprint
     kept: dict[str, Any] = {
         "create": True,
         "language": library.info().language,
         "media": library.media_settings if library.collection.settings.get("media") else None,
     }
-    if library.collection.dim:
-        kept |= {"max_pixels": made_with.max_pixels, "frames": made_with.frames}
+    for setting in ("max_pixels", "frames", "dim"):
+        kept[setting] = getattr(made_with, setting) or None if is_same_model else None
     return kept
 
 
@@ -115,7 +117,7 @@ def _open(library: Library, reopen: Callable[..., Library], model: Any, wanted: 
     try:
         return reopen(library.place, model, **wanted)
     except (FingerprintMismatch, InvalidInput):
-        unsettled = dict.fromkeys(("adapter", "revision", "max_pixels", "frames", "language", "media"))
+        unsettled = dict.fromkeys(("adapter", "revision", "max_pixels", "frames", "dim", "language", "media"))
         begun = reopen(library.place, "none", **{**wanted, **unsettled, "create": False})
         begun.collection.drop()
         return reopen(library.place, model, **wanted)
