@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from vlm2vec_rag.errors import InvalidInput, MediaLimit
+from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnsupportedMedia
 from vlm2vec_rag.items import Clip, Image, Item, Page
 from vlm2vec_rag.media.images import ImageFile, TiffPages, open_image
 from vlm2vec_rag.media.ocr import WordReader
@@ -125,6 +125,8 @@ class Opener:
                 return VideoFile(path, sniffed, self._settings, self._limits)
             case "text":
                 return TextFile(path, sniffed, self._settings, self._limits)
+            case "office":
+                raise UnsupportedMedia(f"{path}: is an office document; MediaReader reads it by way of a PDF")
 
 
 def _state(path: str) -> tuple[str, int, int, int]:

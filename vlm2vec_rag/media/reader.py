@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -19,6 +21,7 @@ from vlm2vec_rag.errors import (
 from vlm2vec_rag.items import Clip, Image, Item, Page
 from vlm2vec_rag.media.guard import ITEMS, Clock, Guard
 from vlm2vec_rag.media.notes import collected_notes
+from vlm2vec_rag.media.office import Office, with_notes
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.process import TimedOut, WorkerDied
@@ -59,6 +62,7 @@ class MediaReader:
         self._lock = threading.RLock()
         self._notes: dict[str, list[str]] = {}
         self._guard = Guard(self.settings, limits) if isolated else None
+        self._office = Office(limits)
         self._opener = Opener(self.settings, limits)  # opens nothing until it is asked, which it is without a worker
 
     def probe(self, path: str | os.PathLike[str]) -> MediaInfo:
@@ -178,6 +182,7 @@ class MediaReader:
             if self._guard is not None:
                 self._guard.close()
             self._opener.close()
+            self._office.close()
 
     def __enter__(self) -> MediaReader:
         return self
@@ -188,8 +193,9 @@ class MediaReader:
         self.close()
 
     def __del__(self) -> None:
-        if guard := getattr(self, "_guard", None):  # not there when __init__ raised
-            guard.close()
+        for part in ("_guard", "_office"):  # not there when __init__ raised
+            if (each := getattr(self, part, None)) is not None:
+                each.close()
 
     def _ask(
         self,
@@ -204,14 +210,48 @@ class MediaReader:
         name = os.path.abspath(path)  # noqa: PTH100  not resolved: `..` and links stay as the caller wrote them
         with self._lock, collected_notes() as notes:
             try:
-                if self._guard is not None:
-                    return self._guard.ask(kind, method, name, arguments, clock)
-                result = answer(self._opener, method, [name, *arguments])
+                if kind == "office":
+                    return self._ask_office(name, method, arguments, clock)
+                return self._ask_file(kind, name, method, arguments, clock)
             finally:
                 self._keep_notes(name, notes)
+
+    def _ask_file(
+        self, kind: MediaKind, name: str, method: str, arguments: tuple[Any, ...], clock: Clock | None
+    ) -> Any:
+        if self._guard is not None:
+            return self._guard.ask(kind, method, name, arguments, clock)
+        result = answer(self._opener, method, [name, *arguments])
         if isinstance(result, VlmRagError):
             raise result
         return result
+
+    def _ask_office(self, name: str, method: str, arguments: tuple[Any, ...], clock: Clock | None) -> Any:
+        """Ask the PDF that LibreOffice makes of a document; what comes back names the document."""
+        sniffed = sniff(name)
+        started = time.monotonic()
+        document = self._office.pdf_of(name, sniffed)
+        if clock:
+            clock.spend(time.monotonic() - started)
+        pdf = str(document.pdf)
+        try:
+            info = cast(MediaInfo, self._ask_file("pdf", pdf, "probe", (), clock))
+            pages = info.items // 2 if document.has_notes else info.items
+            if method == "probe":
+                return replace(info, kind="office", format=document.format, items=pages, pages=pages)
+            page = arguments[0] + 1 if method == "item" else arguments[0]
+            if method in ("clip", "image"):
+                expected = "a video" if method == "clip" else "an image"
+                raise InvalidInput(f"{name} is an office document; expected {expected}")
+            if not 1 <= page <= pages:
+                raise InvalidInput(f"{name} has {pages} pages; there is no page {page}")
+            result = self._ask_file("pdf", pdf, method, arguments, clock)
+            if isinstance(result, Page) and document.has_notes:
+                noted = self._ask_file("pdf", pdf, "words", (pages + page,), clock)
+                result = replace(result, text=with_notes(result.text, [word.text for word in noted]))
+        except VlmRagError as error:
+            raise type(error)(str(error).replace(pdf, name)) from error.__cause__
+        return replace(result, source=name) if isinstance(result, Page | Image) else result
 
     def _keep_notes(self, name: str, notes: list[str]) -> None:
         if notes:

@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlm2vec_rag.errors import UnreadableMedia, UnsupportedMedia
+from vlm2vec_rag.errors import EncryptedMedia, MediaError, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.media.decode import decode, looks_like_text
 from vlm2vec_rag.media.settings import MediaKind
 
@@ -28,18 +28,22 @@ SUPPORTED: dict[str, MediaKind] = {
         "video",
     ),
     **dict.fromkeys([".ogv", ".flv", ".wmv", ".asf"], "video"),
-    **dict.fromkeys([".txt", ".text", ".md", ".markdown"], "text"),
+    **dict.fromkeys(
+        [".pptx", ".pptm", ".ppsx", ".ppt", ".pps", ".odp", ".docx", ".docm", ".doc", ".odt", ".rtf"], "office"
+    ),
+    **dict.fromkeys([".xlsx", ".xlsm", ".xls", ".ods"], "office"),
+    **dict.fromkeys([".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml", ".csv", ".tsv"], "text"),
 }
 """Suffixes that a walk through a folder takes up. A file named outright is judged by its content alone."""
 
 _EXPORT_PDF = "export it to PDF first"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOT_READ: tuple[tuple[bytes, str, str], ...] = (
-    (b"PK\x03\x04", "a ZIP archive or an Office document", "unpack it, or export the document to PDF first"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", _EXPORT_PDF),
+    (b"PK\x03\x04", "a ZIP archive", "unpack it first"),
+    (_OLE, "a file of Microsoft Office that holds no text, slides or sheets", _EXPORT_PDF),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     (b"Rar!", "a RAR archive", "unpack it first"),
-    (b"{\\rtf", "an RTF document", _EXPORT_PDF),
     (b"%!PS", "PostScript", "convert it with ps2pdf first"),
     (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)", "convert it to PDF or PNG first"),
     (b"AT&TFORM", "a DjVu document", "convert it to PDF first"),
@@ -50,13 +54,22 @@ _NOT_READ: tuple[tuple[bytes, str, str], ...] = (
     (b"ffconcat version", "a playlist", "give the videos themselves; a playlist is never followed"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run: git lfs pull"),
 )
+_TEXT_FORMATS = {
+    **dict.fromkeys((".md", ".markdown"), "markdown"),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
+    **dict.fromkeys((".csv", ".tsv"), "csv"),
+}
 _MARKUP: dict[str, str] = {
     "svg": "is an SVG drawing; convert it to PNG or PDF first",
-    "html": "is a web page; convert it to Markdown or print it to PDF first",
     "mpd": "is a playlist; give the videos themselves; a playlist is never followed",
 }
 _OPENINGS = {"svg": ("<svg", "<!doctype svg"), "mpd": ("<mpd",), "html": ("<!doctype html", "<html")}
 _A_KIND: dict[MediaKind, str] = {"pdf": "a PDF", "image": "an image", "video": "a video", "text": "text"}
+_A_KIND["office"] = "an office document"
+# by a file in the ZIP archive, by the type that it states, by a stream in the compound file
+_ZIPPED = {b"ppt/presentation.xml": "pptx", b"word/document.xml": "docx", b"xl/workbook.xml": "xlsx"}
+_OPEN_DOCUMENT = {b"presentation": "odp", b"text": "odt", b"spreadsheet": "ods"}
+_STREAMS = {"PowerPoint Document": "ppt", "WordDocument": "doc", "Workbook": "xls", "Book": "xls"}
 _IMAGES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -94,6 +107,7 @@ def sniff(path: str | os.PathLike[str]) -> Sniffed:
     Raises:
         UnreadableMedia: There is no such file, it is empty, or it may not be read.
         UnsupportedMedia: No reader takes it.
+        EncryptedMedia: It is an office document that needs a password.
     """
     try:
         status = os.stat(path)  # noqa: PTH116  one call also for odd paths
@@ -103,16 +117,20 @@ def sniff(path: str | os.PathLike[str]) -> Sniffed:
             raise UnsupportedMedia(f"{path}: is a pipe, socket or device, expected a file")
         with Path(path).open("rb") as file:
             head = file.read(HEAD_BYTES)
+            file.seek(max(0, status.st_size - HEAD_BYTES))
+            tail = file.read(HEAD_BYTES) if head.startswith((b"PK\x03\x04", _OLE)) else b""
     except FileNotFoundError:
         raise UnreadableMedia(f"{path}: no such file; check the path") from None
     except PermissionError:
         raise UnreadableMedia(f"{path}: may not be read; check its permissions") from None
     except (ValueError, OSError) as error:  # a NUL in the path, a broken disk, a symlink loop
-        if isinstance(error, UnreadableMedia | UnsupportedMedia):
+        if isinstance(error, MediaError):
             raise
         raise UnreadableMedia(f"{path}: cannot be opened ({error}); check the path and the disk") from error
     if not head:
         raise UnreadableMedia(f"{path}: is empty (0 bytes); restore it or leave it out")
+    if office := _office_format(path, head, tail):
+        return Sniffed("office", office, status.st_size)
     kind, kind_format = _judge(path, head)
     return Sniffed(kind, kind_format, status.st_size)
 
@@ -136,7 +154,9 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
             raise UnreadableMedia(f"{path}: {mislabelled}")
         if (markup := _markup(text)) in _MARKUP:
             raise UnsupportedMedia(f"{path}: {_MARKUP[markup]}")
-        return "text", "markdown" if suffix in (".md", ".markdown") else "text"
+        if markup == "html":
+            return "text", "html"
+        return "text", _TEXT_FORMATS.get(suffix, "text")
     raise UnsupportedMedia(
         f"{path}: is of no known kind (it starts with {head[:8].hex(' ')}); "
         "expected a PDF, an image, a video, or plain text"
@@ -173,6 +193,29 @@ def _markup(text: str) -> str:
         if start.startswith(openings) or (is_xml and any(each in start for each in openings)):
             return name
     return "xml" if is_xml else ""
+
+
+def _office_format(path: str | os.PathLike[str], head: bytes, tail: bytes) -> str | None:
+    """The format of an office document, by what is in it; its directory stands in the head or in the tail."""
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
+    if head.startswith(b"PK\x03\x04"):
+        if head[30:38] == b"mimetype":
+            stated = head[38 : 38 + 80].removeprefix(b"application/vnd.oasis.opendocument.")
+            found = next((name for kind, name in _OPEN_DOCUMENT.items() if stated.startswith(kind)), None)
+            if found and b"encryption-data" in head + tail:
+                raise EncryptedMedia(f"{path}: needs a password; save it without one, or export it to PDF")
+            return found
+        return next((name for part, name in _ZIPPED.items() if part in head or part in tail), None)
+    if head.startswith(_OLE):
+        streams = head + tail
+        if "EncryptedPackage".encode("utf-16-le") in streams:
+            raise EncryptedMedia(f"{path}: needs a password; save it without one, or export it to PDF")
+        found = next((name for stream, name in _STREAMS.items() if stream.encode("utf-16-le") in streams), None)
+        # in a large file the directory may stand in the middle
+        suffix = Path(path).suffix.lower()
+        return found or {".doc": "doc", ".ppt": "ppt", ".pps": "ppt", ".xls": "xls"}.get(suffix)
+    return None
 
 
 def _image_format(path: str | os.PathLike[str], head: bytes) -> str | None:

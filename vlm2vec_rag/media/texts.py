@@ -1,7 +1,8 @@
-"""Text and Markdown files as Text items: passages that end where paragraphs and sentences do."""
+"""Text, Markdown, HTML and CSV files as Text items: passages that end where paragraphs and sentences do."""
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from vlm2vec_rag.errors import MediaLimit, UnreadableMedia
 from vlm2vec_rag.items import Text
 from vlm2vec_rag.media.decode import decode
 from vlm2vec_rag.media.front_matter import front_matter
+from vlm2vec_rag.media.html import decode_html, html_to_markdown
 from vlm2vec_rag.media.notes import note
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import Sniffed
@@ -25,7 +27,7 @@ _BREAKS = (re.compile(r"[.!?…][\"'”’)\]]*\s+|[。！？]\s*"), re.compile(
 
 
 class TextFile:
-    """A text or Markdown file, in passages."""
+    """A text file, in passages. Of a web page they are passages of its words as Markdown."""
 
     def __init__(self, path: str, sniffed: Sniffed, settings: MediaSettings, limits: MediaLimits) -> None:
         if sniffed.size_bytes > limits.text_bytes:
@@ -34,16 +36,26 @@ class TextFile:
                 "split it or raise limits.text_bytes"
             )
         self._path, self._format = path, sniffed.format
-        decoded = decode(Path(path).read_bytes())
+        data = Path(path).read_bytes()
+        decoded = decode_html(data) if sniffed.format == "html" else decode(data)
         if decoded.is_doubtful:
             note(f"read as {decoded.encoding}, a guess from few characters; save it as UTF-8 to be sure")
-        text = decoded.text
-        fields, begin = front_matter(text) if sniffed.format == "markdown" else ({}, 0)
-        title = str(fields.get("title", ""))
-        if sniffed.format == "markdown" and text[begin:].strip():
-            sections = markdown_sections(text, begin, title)
-        else:  # nothing but fields are the text themselves
-            sections = [Section(title, 0, len(text))]
+        text, fields = decoded.text, dict[str, object]()
+        match sniffed.format:
+            case "markdown":
+                fields, begin = front_matter(text)
+                title = str(fields.get("title", ""))
+                if text[begin:].strip():
+                    sections = markdown_sections(text, begin, title)
+                else:  # nothing but fields are the text themselves
+                    sections = [Section(title, 0, len(text))]
+            case "html":
+                title, text = html_to_markdown(text)
+                sections = markdown_sections(text, 0, title)
+            case "csv":
+                sections = csv_sections(text, settings.text_chars)
+            case _:
+                sections = [Section("", 0, len(text))]
         self._metadata = {**fields, "encoding": decoded.encoding}
         self._passages = [
             (section.title, start, text[start:end])
@@ -108,6 +120,30 @@ def markdown_sections(text: str, begin: int = 0, document_title: str = "") -> li
         position += len(line)
     sections.append(Section(_title(path), begin, len(text)))
     return sections
+
+
+def csv_sections(text: str, chars: int) -> list[Section]:
+    """Rows of a table in stretches of at most `chars` characters, cut between rows; the title is the first row."""
+    lines = text.splitlines(keepends=True)
+    if not lines:
+        return []
+    separator = max(",;\t|", key=lines[0].count)
+    header = next(csv.reader([lines[0]], delimiter=separator), [])
+    title = " · ".join(cell.strip() for cell in header if cell.strip())
+    sections: list[Section] = []
+    begin = end = position = len(lines[0])
+    quotes = 0
+    for line in lines[1:]:
+        position += len(line)
+        quotes += line.count('"')
+        if quotes % 2 and position - end < chars:
+            continue  # within a quoted cell
+        if position - begin > chars and end > begin:
+            sections.append(Section(title, begin, end))
+            begin = end
+        end, quotes = position, 0
+    sections.append(Section(title, begin, len(text)))
+    return sections if len(lines) > 1 else [Section(title, 0, len(text))]
 
 
 def passages(text: str, start: int, end: int, chars: int) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -118,12 +117,11 @@ def test_markdown_is_text_with_that_suffix(tmp_path):
         (b"ffconcat version 1.0\nfile /etc/passwd", "playlist"),
         (b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash"/>', "playlist"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer, not the file itself; run: git lfs pull"),
-        (b"{\\rtf1 hello", "RTF document; export it to PDF"),
         (b"%!PS-Adobe-3.0", "PostScript; convert it with ps2pdf"),
         (b"ID3\x04\x00\x00", "audio; only videos with an image"),
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00", "HEIC image; convert it to JPEG"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "old Office document"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "file of Microsoft Office that holds no text"),
         (bytes(range(256)) * 9, r"no known kind \(it starts with 00 01 02"),
         (bytes(5000), "no known kind"),
     ],
@@ -133,13 +131,6 @@ def test_what_no_reader_takes_is_named_with_a_way_out(tmp_path, data, message):
     path.write_bytes(data)
     with pytest.raises(UnsupportedMedia, match=rf"film.mp4: is .*{message}"):
         sniff(path)
-
-
-def test_an_office_document_is_named(tmp_path):
-    with zipfile.ZipFile(tmp_path / "report.docx", "w") as archive:
-        archive.writestr("word/document.xml", "<x/>")
-    with pytest.raises(UnsupportedMedia, match="Office document; unpack it, or export"):
-        sniff(tmp_path / "report.docx")
 
 
 def test_missing_empty_and_folder(tmp_path):

@@ -1,0 +1,233 @@
+"""Office documents as PDF files, made by LibreOffice where it is installed: slides, texts and sheets become pages.
+
+LibreOffice runs once for each document, on a copy of it, in a process of its own with limits on memory, time and file
+size, a profile of its own, macros off, links and active content off, and a proxy that leads nowhere; on Linux without a
+network, where that may be had. The PDF is then read as any other, in the process that reads untrusted files.
+
+Speaker notes come as pages behind the slides, one each, so of 2 n pages the last n are the notes of the first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlm2vec_rag.errors import MediaLimit, UnreadableMedia, UnsupportedMedia
+from vlm2vec_rag.media.settings import MediaLimits
+from vlm2vec_rag.media.sniff import Sniffed
+
+_FILTERS = {
+    **dict.fromkeys(("pptx", "ppt", "odp"), "impress_pdf_Export"),
+    **dict.fromkeys(("docx", "doc", "odt", "rtf"), "writer_pdf_Export"),
+    **dict.fromkeys(("xlsx", "xls", "ods"), "calc_pdf_Export"),
+}
+_SLIDES = ("pptx", "ppt", "odp")
+_PACKAGES = {"impress_pdf_Export": "impress", "writer_pdf_Export": "writer", "calc_pdf_Export": "calc"}
+_PROGRAMS = ("soffice", "libreoffice")
+_MAC_PROGRAM = "/Applications/LibreOffice.app/Contents/MacOS/soffice"
+_PDF_BYTES = 4 * 2**30  # largest file that LibreOffice may write
+_MOST_KEPT = 64  # converted documents
+_RESTARTS = 81  # exit code: a new profile was made, run me again
+
+# macros and active content never run, links are never followed, nothing is looked up or updated
+_PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+{items}
+</oor:items>
+"""
+_ITEM = (
+    '<item oor:path="/org.openoffice.{path}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
+)
+_SETTINGS = (
+    ("Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
+    ("Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Office.Common/Security/Scripting", "DisableActiveContent", "true"),
+    ("Office.Common/Security/Scripting", "DisableOLEAutomation", "true"),
+    ("Office.Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Office.Writer/Content/Update", "Link", "0"),
+    ("Office.Calc/Content/Update", "Link", "2"),
+    ("Office.Common/Save/Document", "AutoSave", "false"),
+    ("Inet/Settings", "ooInetProxyType", "2"),
+    ("Inet/Settings", "ooInetHTTPProxyName", "127.0.0.1"),
+    ("Inet/Settings", "ooInetHTTPProxyPort", "9"),
+    ("Inet/Settings", "ooInetHTTPSProxyName", "127.0.0.1"),
+    ("Inet/Settings", "ooInetHTTPSProxyPort", "9"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A document as a PDF file."""
+
+    pdf: Path
+    format: str
+    has_notes: bool  # the second half of its pages are the notes of the first
+
+
+class Office:
+    """Converts documents, and keeps the latest of them until it is closed. Not for use from several threads."""
+
+    def __init__(self, limits: MediaLimits) -> None:
+        self._limits = limits
+        self._folder: Path | None = None
+        self._kept: OrderedDict[tuple[str, int, int], Converted] = OrderedDict()
+
+    def pdf_of(self, path: str, sniffed: Sniffed) -> Converted:
+        """A document as a PDF file.
+
+        Raises:
+            UnsupportedMedia: LibreOffice is not installed.
+            UnreadableMedia: It cannot read the document.
+            MediaLimit: It takes too long, or the document is too large.
+        """
+        status = os.stat(path)  # noqa: PTH116
+        key = (path, status.st_size, status.st_mtime_ns)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        if status.st_size > self._limits.file_bytes:
+            raise MediaLimit(f"{path}: has {status.st_size} bytes, over limits.file_bytes; split it or raise the limit")
+        converted = self._convert(path, sniffed.format)
+        self._kept[key] = converted
+        while len(self._kept) > _MOST_KEPT:
+            _, oldest = self._kept.popitem(last=False)
+            shutil.rmtree(oldest.pdf.parent, ignore_errors=True)
+        return converted
+
+    def close(self) -> None:
+        """Remove all that was converted."""
+        folder, self._folder = self._folder, None
+        self._kept.clear()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _convert(self, path: str, document_format: str) -> Converted:
+        program = _find_program(path, document_format)
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="vlm2vec-rag-office-"))
+            profile = self._folder / "profile" / "user"
+            profile.mkdir(parents=True)
+            items = "\n".join(_ITEM.format(path=at, name=name, value=value) for at, name, value in _SETTINGS)
+            (profile / "registrymodifications.xcu").write_text(_PROFILE.format(items=items))
+        work = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            # a copy: LibreOffice puts a lock file beside what it opens, and trusts a name before the content
+            document = work / f"document.{document_format}"
+            shutil.copyfile(path, document)
+            said = self._run(path, program, document)
+            document.unlink(missing_ok=True)
+            pdf = work / "document.pdf"
+            if not pdf.is_file() or not pdf.stat().st_size:
+                raise UnreadableMedia(
+                    f"{path}: LibreOffice cannot read it ({said or 'it says nothing'}); it may be broken or need a "
+                    "password: open it, save it anew without one, or export it to PDF"
+                )
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        return Converted(pdf, document_format, document_format in _SLIDES)
+
+    def _run(self, path: str, program: str, document: Path) -> str:
+        """Run LibreOffice over a document. Returns the last line that it said."""
+        assert self._folder is not None  # noqa: S101  made by the caller
+        options: dict[str, object] = {"ExportBookmarks": True}
+        if document.suffix[1:] in _SLIDES:
+            options |= {"ExportNotesPages": True, "ExportHiddenSlides": True}
+        typed = {name: {"type": "boolean", "value": str(value).lower()} for name, value in options.items()}
+        limits, profile = self._limits, (self._folder / "profile").as_uri()
+        processor_s = int(limits.seconds_per_conversion * (os.cpu_count() or 1))
+        command = [
+            *(sys.executable, "-I", str(Path(__file__).with_name("confined.py"))),
+            *(str(limits.memory_bytes), str(_PDF_BYTES), str(processor_s)),
+            *(program, f"-env:UserInstallation={profile}", "--headless", "--norestore", "--nologo", "--nodefault"),
+            *("--nofirststartwizard", "--nolockcheck", "--convert-to"),
+            f"pdf:{_FILTERS[document.suffix[1:]]}:{json.dumps(typed)}",
+            *("--outdir", str(document.parent), str(document)),
+        ]
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), "LANG": "C.UTF-8"}
+        environment |= {"SAL_USE_VCLPLUGIN": "svp", "TMPDIR": str(document.parent)}
+        environment |= dict.fromkeys(("http_proxy", "https_proxy", "ftp_proxy"), "http://127.0.0.1:9")
+        said = ""
+        for _ in range(2):  # the first run with a profile makes it, and may end with that
+            process = subprocess.Popen(  # noqa: S603  no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+            try:
+                output, _ = process.communicate(timeout=limits.seconds_per_conversion)
+            except subprocess.TimeoutExpired:
+                raise MediaLimit(
+                    f"{path}: LibreOffice takes longer than {limits.seconds_per_conversion:g} s to convert it; "
+                    "export it to PDF, or raise limits.seconds_per_conversion"
+                ) from None
+            finally:
+                _end(process)
+            lines = [line for line in output.decode(errors="replace").splitlines() if "javaldx" not in line]
+            said = lines[-1].replace(str(document), "the document").strip() if lines else ""
+            if process.returncode != _RESTARTS and (process.returncode or document.with_suffix(".pdf").exists()):
+                break
+        return said if process.returncode >= 0 else f"{signal.Signals(-process.returncode).name}: {said}".rstrip(": ")
+
+
+def with_notes(text: str, words: Sequence[str]) -> str:
+    """The words of a slide with its speaker notes behind them.
+
+    Args:
+        text: Of the slide.
+        words: Of its page of notes, on which the slide is shown again, with its number.
+    """
+    shown = Counter(text.split())
+    notes = []
+    for word in words:
+        if shown[word] > 0:
+            shown[word] -= 1
+        else:
+            notes.append(word)
+    if notes and notes[-1].isdecimal():
+        notes.pop()
+    return f"{text}\n\n{' '.join(notes)}" if notes else text
+
+
+def _find_program(path: str, document_format: str) -> str:
+    """LibreOffice on this machine.
+
+    Raises:
+        UnsupportedMedia: There is none; the message names the package to install.
+    """
+    found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    found = found or (_MAC_PROGRAM if Path(_MAC_PROGRAM).exists() else None)
+    if found is None:
+        package = _PACKAGES[_FILTERS[document_format]]
+        raise UnsupportedMedia(
+            f"{path}: is an office document ({document_format}), which LibreOffice makes readable; install it (Debian "
+            f"and Ubuntu: apt install libreoffice-{package}; others: libreoffice.org), or export the document to PDF"
+        )
+    # the script on PATH starts the program by way of another, which would outlive a kill
+    binary = Path(found).resolve().with_name("soffice.bin")
+    return str(binary) if binary.is_file() else found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
