@@ -6,6 +6,7 @@ the next reindex goes on from there; after it the new one is, and the next who o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.collection.engine import REBUILD_SUFFIX
 from vlm2vec_rag.documents import metadata_of, read_item
+from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.errors import CollectionError, FingerprintMismatch, InvalidInput
 from vlm2vec_rag.items import Text
 from vlm2vec_rag.library.indexing import Failure, IndexCallback, IndexReport, index
+from vlm2vec_rag.library.model import WORDS_ONLY
 from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry
 
 if TYPE_CHECKING:
@@ -35,10 +38,9 @@ def rebuild(
     """Embed all that a library holds anew and let the result take its place; see `Library.reindex`."""
     files = _files_of(library)
     in_memory = library.place == ":memory:"
-    is_same_model = model is None and adapter is None
     name = library.name if in_memory else library.name + REBUILD_SUFFIX
-    wanted: dict[str, Any] = {**_kept(library, is_same_model), "name": name}
-    if is_same_model:
+    wanted: dict[str, Any] = {**_kept(library), **_budget(library, model, adapter), "name": name}
+    if model is None and adapter is None:
         model = library.encoder if library.model is None else library.model.model
         wanted |= {"adapter": library.model.adapter, "revision": library.model.revision} if library.model else {}
         model = "none" if model is None else model
@@ -99,17 +101,35 @@ def _is_document(source: str) -> bool:
     return source.startswith("document:") or not Path(source).is_absolute()
 
 
-def _kept(library: Library, is_same_model: bool) -> dict[str, Any]:
-    """The recorded settings, as arguments of `vr.open`; another model's budget, frames and width are its own."""
-    made_with = library.fingerprint
-    kept: dict[str, Any] = {
+def _kept(library: Library) -> dict[str, Any]:
+    """The recorded settings, as arguments of `vr.open`."""
+    return {
         "create": True,
         "language": library.info().language,
         "media": library.media_settings if library.collection.settings.get("media") else None,
     }
-    for setting in ("max_pixels", "frames", "dim"):
-        kept[setting] = getattr(made_with, setting) or None if is_same_model else None
-    return kept
+
+
+def _budget(library: Library, model: str | Path | Encoder | None, adapter: str | Path | None) -> dict[str, int | None]:
+    """The recorded budget, frames and width of vectors, where they mean the same to the new model.
+
+    Another family counts pixels in another way and takes its own; so does a loaded encoder. The width is kept by
+    adapters of one model.
+    """
+    made_with = library.fingerprint
+    if model is None and adapter is None:
+        is_same_family = is_same_model = True
+    elif model == WORDS_ONLY or not isinstance(model, str | os.PathLike | None):
+        is_same_family = is_same_model = False
+    else:
+        files = find_model(model, adapter)
+        is_same_family = files.family.prompts.digest == made_with.prompts
+        is_same_model = files.weights_digest == made_with.weights
+    return {
+        "max_pixels": made_with.max_pixels or None if is_same_family else None,
+        "frames": made_with.frames or None if is_same_family else None,
+        "dim": made_with.dim or None if is_same_model else None,
+    }
 
 
 def _open(library: Library, reopen: Callable[..., Library], model: Any, wanted: Mapping[str, Any]) -> Library:
