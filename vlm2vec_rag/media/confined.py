@@ -1,4 +1,4 @@
-"""Becomes another program, with limits: run as `python -m`-less script by `office.py`, never imported by the library.
+"""A script that becomes another program, with limits; `conversion.py` runs it, and nothing imports it.
 
 What the program may use is capped, it dies with whoever started it, and where the system allows it has no network.
 """

@@ -10,7 +10,7 @@ from vlm2vec_rag.media.ocr import PATIENCE
 from vlm2vec_rag.media.process import OutOfMemory, TimedOut, Worker, WorkerDied
 from vlm2vec_rag.media.settings import MediaKind, MediaLimits, MediaSettings
 
-ITEMS: dict[MediaKind, str] = {"pdf": "page", "video": "clip", "text": "passage", "image": "image", "office": "page"}
+ITEMS: dict[MediaKind, str] = {"pdf": "page", "video": "clip", "text": "passage", "image": "image", "document": "page"}
 
 
 class Clock:

@@ -24,6 +24,7 @@ def is_cut_off(path: str, image_format: str) -> bool | None:
         "gif": lambda: b"\x3b" in tail[-64:],
         "webp": lambda: int.from_bytes(head[4:8], "little") + 8 <= size,
         "bmp": lambda: int.from_bytes(head[2:6], "little") <= size,
+        "heic": lambda: not _ends_within_a_box(path, size),
         "avif": lambda: not _ends_within_a_box(path, size),
         "jpeg2000": lambda: b"\xff\xd9" in tail[-64:],
     }

@@ -5,12 +5,13 @@ Images are upright, on white, RGB, 8 bits, no larger than the model sees.
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia
+from vlm2vec_rag.errors import InvalidInput, MediaError, MediaLimit, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.items import Image, Page
 from vlm2vec_rag.media.captions import Caption, caption_of
 from vlm2vec_rag.media.image_ends import is_cut_off
@@ -77,7 +78,8 @@ class ImageFile:
 
         try:
             with self._as_unreadable():
-                return PIL.Image.open(self._path, formats=IMAGE_FORMATS)
+                formats = IMAGE_FORMATS if self._format != "heic" else _heif(self._path)
+                return PIL.Image.open(self._path, formats=formats)
         except PIL.Image.DecompressionBombError as error:
             raise MediaLimit(f"{self._path}: {error}; reduce it first") from error
 
@@ -114,6 +116,8 @@ class ImageFile:
 
         try:
             image, caption = self._decode(frame)
+        except MediaError:  # each is an OSError, too
+            raise
         except PIL.Image.DecompressionBombError as error:
             raise self._unreadable(error) from error
         except _ERRORS as error:
@@ -173,6 +177,8 @@ class ImageFile:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
+        except MediaError:
+            raise
         except _ERRORS as error:
             raise self._unreadable(error) from error
 
@@ -182,7 +188,8 @@ class ImageFile:
             False: "it is broken, so save it again",
             None: "it may be cut off or broken, so fetch or save it again",
         }[is_cut_off(self._path, self._format)]
-        return UnreadableMedia(f"{self._path}: cannot be decoded as {self._format} ({error}); {advice}")
+        reason = " ".join(str(error).split())
+        return UnreadableMedia(f"{self._path}: cannot be decoded as {self._format} ({reason}); {advice}")
 
 
 class TiffPages(ImageFile):
@@ -217,6 +224,22 @@ class TiffPages(ImageFile):
     def _frames(self) -> list[int]:
         self._pages = super()._frames()
         return self._pages
+
+
+def _heif(path: str) -> tuple[str, ...]:
+    """Have Pillow open HEIC, the images of phones.
+
+    Raises:
+        UnsupportedMedia: What decodes it is not installed.
+    """
+    if importlib.util.find_spec("pillow_heif") is None:
+        raise UnsupportedMedia(
+            f"{path}: is a HEIC image; run: pip install 'vlm2vec-rag[heic]', or convert it to JPEG first"
+        )
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 def open_image(path: str, sniffed: Sniffed, settings: MediaSettings, limits: MediaLimits) -> ImageFile:

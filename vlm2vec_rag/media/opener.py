@@ -125,8 +125,8 @@ class Opener:
                 return VideoFile(path, sniffed, self._settings, self._limits)
             case "text":
                 return TextFile(path, sniffed, self._settings, self._limits)
-            case "office":
-                raise UnsupportedMedia(f"{path}: is an office document; MediaReader reads it by way of a PDF")
+            case "document":
+                raise UnsupportedMedia(f"{path}: is read by way of a PDF; ask a MediaReader")
 
 
 def _state(path: str) -> tuple[str, int, int, int]:

@@ -19,9 +19,9 @@ from vlm2vec_rag.errors import (
     VlmRagError,
 )
 from vlm2vec_rag.items import Clip, Image, Item, Page
+from vlm2vec_rag.media.conversion import Converter, with_notes
 from vlm2vec_rag.media.guard import ITEMS, Clock, Guard
 from vlm2vec_rag.media.notes import collected_notes
-from vlm2vec_rag.media.office import Office, with_notes
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.process import TimedOut, WorkerDied
@@ -62,7 +62,7 @@ class MediaReader:
         self._lock = threading.RLock()
         self._notes: dict[str, list[str]] = {}
         self._guard = Guard(self.settings, limits) if isolated else None
-        self._office = Office(limits)
+        self._converter = Converter(limits)
         self._opener = Opener(self.settings, limits)  # opens nothing until it is asked, which it is without a worker
 
     def probe(self, path: str | os.PathLike[str]) -> MediaInfo:
@@ -182,7 +182,7 @@ class MediaReader:
             if self._guard is not None:
                 self._guard.close()
             self._opener.close()
-            self._office.close()
+            self._converter.close()
 
     def __enter__(self) -> MediaReader:
         return self
@@ -193,7 +193,7 @@ class MediaReader:
         self.close()
 
     def __del__(self) -> None:
-        for part in ("_guard", "_office"):  # not there when __init__ raised
+        for part in ("_guard", "_converter"):  # not there when __init__ raised
             if (each := getattr(self, part, None)) is not None:
                 each.close()
 
@@ -210,8 +210,8 @@ class MediaReader:
         name = os.path.abspath(path)  # noqa: PTH100  not resolved: `..` and links stay as the caller wrote them
         with self._lock, collected_notes() as notes:
             try:
-                if kind == "office":
-                    return self._ask_office(name, method, arguments, clock)
+                if kind == "document":
+                    return self._ask_converted(name, method, arguments, clock)
                 return self._ask_file(kind, name, method, arguments, clock)
             finally:
                 self._keep_notes(name, notes)
@@ -226,11 +226,11 @@ class MediaReader:
             raise result
         return result
 
-    def _ask_office(self, name: str, method: str, arguments: tuple[Any, ...], clock: Clock | None) -> Any:
-        """Ask the PDF that LibreOffice makes of a document; what comes back names the document."""
+    def _ask_converted(self, name: str, method: str, arguments: tuple[Any, ...], clock: Clock | None) -> Any:
+        """Ask the PDF that is made of a document; what comes back names the document."""
         sniffed = sniff(name)
         started = time.monotonic()
-        document = self._office.pdf_of(name, sniffed)
+        document = self._converter.pdf_of(name, sniffed)
         if clock:
             clock.spend(time.monotonic() - started)
         pdf = str(document.pdf)
@@ -238,11 +238,11 @@ class MediaReader:
             info = cast(MediaInfo, self._ask_file("pdf", pdf, "probe", (), clock))
             pages = info.items // 2 if document.has_notes else info.items
             if method == "probe":
-                return replace(info, kind="office", format=document.format, items=pages, pages=pages)
+                return replace(info, kind="document", format=document.format, items=pages, pages=pages)
             page = arguments[0] + 1 if method == "item" else arguments[0]
             if method in ("clip", "image"):
                 expected = "a video" if method == "clip" else "an image"
-                raise InvalidInput(f"{name} is an office document; expected {expected}")
+                raise InvalidInput(f"{name} is a document of pages; expected {expected}")
             if not 1 <= page <= pages:
                 raise InvalidInput(f"{name} has {pages} pages; there is no page {page}")
             result = self._ask_file("pdf", pdf, method, arguments, clock)

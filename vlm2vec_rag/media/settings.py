@@ -13,7 +13,7 @@ from vlm2vec_rag.pixels import MAX_PIXELS, MIN_PIXELS
 
 PdfEngine: TypeAlias = Literal["pymupdf", "pypdfium2"]
 VideoReader: TypeAlias = Literal["pyav", "decord"]
-MediaKind: TypeAlias = Literal["pdf", "image", "video", "text", "office"]
+MediaKind: TypeAlias = Literal["pdf", "image", "video", "text", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class MediaLimits:
     memory_bytes: int = 4 * 2**30  # address space of the reading process
     seconds_per_item: float = 30.0
     seconds_per_clip: float = 120.0  # long keyframe gaps at 4K; also the scan of a video before its first clip
-    seconds_per_conversion: float = 300.0  # of an office document to PDF
+    seconds_per_conversion: float = 300.0  # of an office document or an e-book to PDF
     seconds_per_file: float = 3600.0  # of reading, not of what is done with the items meanwhile
 
     def __post_init__(self) -> None:

@@ -29,9 +29,9 @@ SUPPORTED: dict[str, MediaKind] = {
     ),
     **dict.fromkeys([".ogv", ".flv", ".wmv", ".asf"], "video"),
     **dict.fromkeys(
-        [".pptx", ".pptm", ".ppsx", ".ppt", ".pps", ".odp", ".docx", ".docm", ".doc", ".odt", ".rtf"], "office"
+        [".pptx", ".pptm", ".ppsx", ".ppt", ".pps", ".odp", ".docx", ".docm", ".doc", ".odt", ".rtf"], "document"
     ),
-    **dict.fromkeys([".xlsx", ".xlsm", ".xls", ".ods"], "office"),
+    **dict.fromkeys([".xlsx", ".xlsm", ".xls", ".ods"], "document"),
     **dict.fromkeys([".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml", ".csv", ".tsv"], "text"),
 }
 """Suffixes that a walk through a folder takes up. A file named outright is judged by its content alone."""
@@ -60,15 +60,29 @@ _TEXT_FORMATS = {
     **dict.fromkeys((".csv", ".tsv"), "csv"),
 }
 _MARKUP: dict[str, str] = {
-    "svg": "is an SVG drawing; convert it to PNG or PDF first",
     "mpd": "is a playlist; give the videos themselves; a playlist is never followed",
 }
-_OPENINGS = {"svg": ("<svg", "<!doctype svg"), "mpd": ("<mpd",), "html": ("<!doctype html", "<html")}
-_A_KIND: dict[MediaKind, str] = {"pdf": "a PDF", "image": "an image", "video": "a video", "text": "text"}
-_A_KIND["office"] = "an office document"
+_OPENINGS = {
+    "svg": ("<svg", "<!doctype svg"),
+    "fb2": ("<fictionbook",),
+    "mpd": ("<mpd",),
+    "html": ("<!doctype html", "<html"),
+}
+_A_KIND: dict[MediaKind, str] = {
+    "pdf": "a PDF",
+    "image": "an image",
+    "video": "a video",
+    "document": "a document",
+    "text": "text",
+}
 # by a file in the ZIP archive, by the type that it states, by a stream in the compound file
-_ZIPPED = {b"ppt/presentation.xml": "pptx", b"word/document.xml": "docx", b"xl/workbook.xml": "xlsx"}
-_OPEN_DOCUMENT = {b"presentation": "odp", b"text": "odt", b"spreadsheet": "ods"}
+_ZIPPED = {b"ppt/presentation.xml": "pptx", b"word/document.xml": "docx", b"xl/workbook.xml": "xlsx", b".fdseq": "xps"}
+_STATED = {
+    b"application/epub+zip": "epub",
+    b"application/vnd.oasis.opendocument.presentation": "odp",
+    b"application/vnd.oasis.opendocument.text": "odt",
+    b"application/vnd.oasis.opendocument.spreadsheet": "ods",
+}
 _STREAMS = {"PowerPoint Document": "ppt", "WordDocument": "doc", "Workbook": "xls", "Book": "xls"}
 _IMAGES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -129,8 +143,8 @@ def sniff(path: str | os.PathLike[str]) -> Sniffed:
         raise UnreadableMedia(f"{path}: cannot be opened ({error}); check the path and the disk") from error
     if not head:
         raise UnreadableMedia(f"{path}: is empty (0 bytes); restore it or leave it out")
-    if office := _office_format(path, head, tail):
-        return Sniffed("office", office, status.st_size)
+    if document := _document_format(path, head, tail):
+        return Sniffed("document", document, status.st_size)
     kind, kind_format = _judge(path, head)
     return Sniffed(kind, kind_format, status.st_size)
 
@@ -149,18 +163,22 @@ def _judge(path: str | os.PathLike[str], head: bytes) -> tuple[MediaKind, str]:
         if head.startswith(magic):
             raise UnsupportedMedia(f"{path}: is {what}; {advice}")
     if looks_like_text(head):
-        text = decode(head).text.lstrip("\ufeff \t\r\n")
-        if mislabelled := _mislabelled(text, suffix):
-            raise UnreadableMedia(f"{path}: {mislabelled}")
-        if (markup := _markup(text)) in _MARKUP:
-            raise UnsupportedMedia(f"{path}: {_MARKUP[markup]}")
-        if markup == "html":
-            return "text", "html"
-        return "text", _TEXT_FORMATS.get(suffix, "text")
+        return _judge_text(path, decode(head).text.lstrip("\ufeff \t\r\n"), suffix)
     raise UnsupportedMedia(
         f"{path}: is of no known kind (it starts with {head[:8].hex(' ')}); "
         "expected a PDF, an image, a video, or plain text"
     )
+
+
+def _judge_text(path: str | os.PathLike[str], text: str, suffix: str) -> tuple[MediaKind, str]:
+    if mislabelled := _mislabelled(text, suffix):
+        raise UnreadableMedia(f"{path}: {mislabelled}")
+    markup = _markup(text)
+    if markup in _MARKUP:
+        raise UnsupportedMedia(f"{path}: {_MARKUP[markup]}")
+    if markup in ("svg", "fb2"):
+        return "document", markup
+    return "text", "html" if markup == "html" else _TEXT_FORMATS.get(suffix, "text")
 
 
 def _is_pdf(head: bytes, suffix: str) -> bool:
@@ -175,7 +193,7 @@ def _mislabelled(text: str, suffix: str) -> str:
     """What to say of text under the name of a PDF, an image or a video: mostly what a server sent in its place."""
     named = SUPPORTED.get(suffix)
     # TypeScript has the suffix of transport streams; what an SVG and a playlist are is said elsewhere
-    if named in (None, "text") or suffix in (".ts", ".mts") or _markup(text) in ("svg", "mpd"):
+    if named in (None, "text") or suffix in (".ts", ".mts") or _markup(text) in ("svg", "fb2", "mpd"):
         return ""
     holds = {"html": "a web page", "xml": "XML", "json": "JSON"}.get(_markup(text), "text")
     begins = "".join(char if char.isprintable() else " " for char in text[:40]).strip()
@@ -195,27 +213,30 @@ def _markup(text: str) -> str:
     return "xml" if is_xml else ""
 
 
-def _office_format(path: str | os.PathLike[str], head: bytes, tail: bytes) -> str | None:
-    """The format of an office document, by what is in it; its directory stands in the head or in the tail."""
+def _document_format(path: str | os.PathLike[str], head: bytes, tail: bytes) -> str | None:
+    """The format of an office document or a book, by what is in it; its directory stands in the head or the tail."""
+    suffix = Path(path).suffix.lower()
+    found: str | None = None
+    is_locked = False
     if head.startswith(b"{\\rtf"):
-        return "rtf"
-    if head.startswith(b"PK\x03\x04"):
-        if head[30:38] == b"mimetype":
-            stated = head[38 : 38 + 80].removeprefix(b"application/vnd.oasis.opendocument.")
-            found = next((name for kind, name in _OPEN_DOCUMENT.items() if stated.startswith(kind)), None)
-            if found and b"encryption-data" in head + tail:
-                raise EncryptedMedia(f"{path}: needs a password; save it without one, or export it to PDF")
-            return found
-        return next((name for part, name in _ZIPPED.items() if part in head or part in tail), None)
-    if head.startswith(_OLE):
+        found = "rtf"
+    elif head[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
+        found = "mobi"
+    elif head.startswith(b"PK\x03\x04") and head[30:38] == b"mimetype":
+        found = next((name for stated, name in _STATED.items() if head[38 : 38 + 80].startswith(stated)), None)
+        is_locked = found in ("odp", "odt", "ods") and b"encryption-data" in head + tail
+    elif head.startswith(b"PK\x03\x04"):
+        inside = next((name for part, name in _ZIPPED.items() if part in head or part in tail), None)
+        found = "cbz" if suffix == ".cbz" else inside
+    elif head.startswith(_OLE):
         streams = head + tail
-        if "EncryptedPackage".encode("utf-16-le") in streams:
-            raise EncryptedMedia(f"{path}: needs a password; save it without one, or export it to PDF")
+        is_locked = "EncryptedPackage".encode("utf-16-le") in streams
         found = next((name for stream, name in _STREAMS.items() if stream.encode("utf-16-le") in streams), None)
         # in a large file the directory may stand in the middle
-        suffix = Path(path).suffix.lower()
-        return found or {".doc": "doc", ".ppt": "ppt", ".pps": "ppt", ".xls": "xls"}.get(suffix)
-    return None
+        found = found or {".doc": "doc", ".ppt": "ppt", ".pps": "ppt", ".xls": "xls"}.get(suffix)
+    if is_locked:
+        raise EncryptedMedia(f"{path}: needs a password; save it without one, or export it to PDF")
+    return found
 
 
 def _image_format(path: str | os.PathLike[str], head: bytes) -> str | None:
@@ -230,7 +251,7 @@ def _image_format(path: str | os.PathLike[str], head: bytes) -> str | None:
         if head[8:12] in (b"avif", b"avis"):
             return "avif"
         if head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
-            raise UnsupportedMedia(f"{path}: is a HEIC image; convert it to JPEG or PNG first")
+            return "heic"
     return None
 
 

@@ -1,8 +1,9 @@
-"""Office documents as PDF files, made by LibreOffice where it is installed: slides, texts and sheets become pages.
+"""Office documents, e-books and drawings as PDF files, so that their slides, sheets and pages are pages.
 
-LibreOffice runs once for each document, on a copy of it, in a process of its own with limits on memory, time and file
-size, a profile of its own, macros off, links and active content off, and a proxy that leads nowhere; on Linux without a
-network, where that may be had. The PDF is then read as any other, in the process that reads untrusted files.
+Each is converted once, on a copy, in a process of its own with limits on memory, time and file size; on Linux without a
+network, where that may be had. LibreOffice makes slides, texts and sheets readable: with a fresh profile, macros, links
+and active content off, and a proxy that leads nowhere. PyMuPDF does so for e-books, comics, XPS and SVG. The PDF is
+then read as any other, in the process that reads untrusted files.
 
 Speaker notes come as pages behind the slides, one each, so of 2 n pages the last n are the notes of the first.
 """
@@ -20,10 +21,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.spawn import get_executable
 from pathlib import Path
 
 from vlm2vec_rag.errors import MediaLimit, UnreadableMedia, UnsupportedMedia
-from vlm2vec_rag.media.settings import MediaLimits
+from vlm2vec_rag.media.settings import MediaLimits, has_pymupdf
 from vlm2vec_rag.media.sniff import Sniffed
 
 _FILTERS = {
@@ -33,6 +35,28 @@ _FILTERS = {
 }
 _SLIDES = ("pptx", "ppt", "odp")
 _PACKAGES = {"impress_pdf_Export": "impress", "writer_pdf_Export": "writer", "calc_pdf_Export": "calc"}
+BOOKS = {
+    "epub": "an EPUB book",
+    "mobi": "a Mobipocket book",
+    "fb2": "a FictionBook",
+    "cbz": "a comic book archive",
+    "xps": "an XPS document",
+    "svg": "an SVG drawing",
+}
+# the outline is lost on the way, and set again
+_BY_PYMUPDF = """
+import sys
+sys.path[:] = sys.argv[4:]
+import pymupdf
+pymupdf.TOOLS.mupdf_display_errors(False)
+pymupdf.TOOLS.mupdf_display_warnings(False)
+source = pymupdf.open(sys.argv[1], filetype=sys.argv[2])
+if source.needs_pass:
+    sys.exit("it needs a password")
+made = pymupdf.open("pdf", source.convert_to_pdf())
+made.set_toc([[level, title, page] for level, title, page, *_ in source.get_toc() if 1 <= page <= made.page_count])
+made.save(sys.argv[3])
+"""
 _PROGRAMS = ("soffice", "libreoffice")
 _MAC_PROGRAM = "/Applications/LibreOffice.app/Contents/MacOS/soffice"
 _PDF_BYTES = 4 * 2**30  # largest file that LibreOffice may write
@@ -75,7 +99,7 @@ class Converted:
     has_notes: bool  # the second half of its pages are the notes of the first
 
 
-class Office:
+class Converter:
     """Converts documents, and keeps the latest of them until it is closed. Not for use from several threads."""
 
     def __init__(self, limits: MediaLimits) -> None:
@@ -87,7 +111,7 @@ class Office:
         """A document as a PDF file.
 
         Raises:
-            UnsupportedMedia: LibreOffice is not installed.
+            UnsupportedMedia: LibreOffice or PyMuPDF is not installed.
             UnreadableMedia: It cannot read the document.
             MediaLimit: It takes too long, or the document is too large.
         """
@@ -113,9 +137,10 @@ class Office:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _convert(self, path: str, document_format: str) -> Converted:
-        program = _find_program(path, document_format)
+        is_book = document_format in BOOKS
+        program = _python_with_pymupdf(path, document_format) if is_book else _find_libreoffice(path, document_format)
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="vlm2vec-rag-office-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="vlm2vec-rag-documents-"))
             profile = self._folder / "profile" / "user"
             profile.mkdir(parents=True)
             items = "\n".join(_ITEM.format(path=at, name=name, value=value) for at, name, value in _SETTINGS)
@@ -125,12 +150,17 @@ class Office:
             # a copy: LibreOffice puts a lock file beside what it opens, and trusts a name before the content
             document = work / f"document.{document_format}"
             shutil.copyfile(path, document)
-            said = self._run(path, program, document)
+            pdf = document.with_suffix(".pdf")
+            if is_book:
+                command = [program, "-I", "-c", _BY_PYMUPDF, str(document), document_format, str(pdf), *sys.path]
+            else:
+                command = self._libreoffice(program, document)
+            said = self._run(path, command, pdf)
             document.unlink(missing_ok=True)
-            pdf = work / "document.pdf"
             if not pdf.is_file() or not pdf.stat().st_size:
+                reader = "PyMuPDF" if is_book else "LibreOffice"
                 raise UnreadableMedia(
-                    f"{path}: LibreOffice cannot read it ({said or 'it says nothing'}); it may be broken or need a "
+                    f"{path}: {reader} cannot read it ({said or 'it says nothing'}); it may be broken or need a "
                     "password: open it, save it anew without one, or export it to PDF"
                 )
         except BaseException:
@@ -138,30 +168,34 @@ class Office:
             raise
         return Converted(pdf, document_format, document_format in _SLIDES)
 
-    def _run(self, path: str, program: str, document: Path) -> str:
-        """Run LibreOffice over a document. Returns the last line that it said."""
+    def _libreoffice(self, program: str, document: Path) -> list[str]:
         assert self._folder is not None  # noqa: S101  made by the caller
-        options: dict[str, object] = {"ExportBookmarks": True}
+        options = ["ExportBookmarks"]
         if document.suffix[1:] in _SLIDES:
-            options |= {"ExportNotesPages": True, "ExportHiddenSlides": True}
-        typed = {name: {"type": "boolean", "value": str(value).lower()} for name, value in options.items()}
-        limits, profile = self._limits, (self._folder / "profile").as_uri()
+            options += ["ExportNotesPages", "ExportHiddenSlides"]
+        typed = json.dumps({name: {"type": "boolean", "value": "true"} for name in options})
+        return [
+            *(program, f"-env:UserInstallation={(self._folder / 'profile').as_uri()}", "--headless", "--norestore"),
+            *("--nologo", "--nodefault", "--nofirststartwizard", "--nolockcheck", "--convert-to"),
+            *(f"pdf:{_FILTERS[document.suffix[1:]]}:{typed}", "--outdir", str(document.parent), str(document)),
+        ]
+
+    def _run(self, path: str, command: list[str], pdf: Path) -> str:
+        """Run a program that makes the PDF. Returns the last line that it said."""
+        limits = self._limits
         processor_s = int(limits.seconds_per_conversion * (os.cpu_count() or 1))
-        command = [
+        confined = [
             *(sys.executable, "-I", str(Path(__file__).with_name("confined.py"))),
-            *(str(limits.memory_bytes), str(_PDF_BYTES), str(processor_s)),
-            *(program, f"-env:UserInstallation={profile}", "--headless", "--norestore", "--nologo", "--nodefault"),
-            *("--nofirststartwizard", "--nolockcheck", "--convert-to"),
-            f"pdf:{_FILTERS[document.suffix[1:]]}:{json.dumps(typed)}",
-            *("--outdir", str(document.parent), str(document)),
+            *(str(limits.memory_bytes), str(_PDF_BYTES), str(max(processor_s, 1))),
+            *command,
         ]
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), "LANG": "C.UTF-8"}
-        environment |= {"SAL_USE_VCLPLUGIN": "svp", "TMPDIR": str(document.parent)}
+        environment |= {"SAL_USE_VCLPLUGIN": "svp", "TMPDIR": str(pdf.parent)}
         environment |= dict.fromkeys(("http_proxy", "https_proxy", "ftp_proxy"), "http://127.0.0.1:9")
         said = ""
         for _ in range(2):  # the first run with a profile makes it, and may end with that
             process = subprocess.Popen(  # noqa: S603  no shell
-                command,
+                confined,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -172,14 +206,14 @@ class Office:
                 output, _ = process.communicate(timeout=limits.seconds_per_conversion)
             except subprocess.TimeoutExpired:
                 raise MediaLimit(
-                    f"{path}: LibreOffice takes longer than {limits.seconds_per_conversion:g} s to convert it; "
+                    f"{path}: takes longer than {limits.seconds_per_conversion:g} s to convert; "
                     "export it to PDF, or raise limits.seconds_per_conversion"
                 ) from None
             finally:
                 _end(process)
             lines = [line for line in output.decode(errors="replace").splitlines() if "javaldx" not in line]
-            said = lines[-1].replace(str(document), "the document").strip() if lines else ""
-            if process.returncode != _RESTARTS and (process.returncode or document.with_suffix(".pdf").exists()):
+            said = lines[-1].replace(str(pdf.parent), "").strip() if lines else ""
+            if process.returncode != _RESTARTS and (process.returncode or pdf.exists()):
                 break
         return said if process.returncode >= 0 else f"{signal.Signals(-process.returncode).name}: {said}".rstrip(": ")
 
@@ -203,7 +237,7 @@ def with_notes(text: str, words: Sequence[str]) -> str:
     return f"{text}\n\n{' '.join(notes)}" if notes else text
 
 
-def _find_program(path: str, document_format: str) -> str:
+def _find_libreoffice(path: str, document_format: str) -> str:
     """LibreOffice on this machine.
 
     Raises:
@@ -220,6 +254,20 @@ def _find_program(path: str, document_format: str) -> str:
     # the script on PATH starts the program by way of another, which would outlive a kill
     binary = Path(found).resolve().with_name("soffice.bin")
     return str(binary) if binary.is_file() else found
+
+
+def _python_with_pymupdf(path: str, document_format: str) -> str:
+    """The interpreter, where PyMuPDF is installed beside it.
+
+    Raises:
+        UnsupportedMedia: It is not.
+    """
+    if not has_pymupdf():
+        raise UnsupportedMedia(
+            f"{path}: is {BOOKS[document_format]}, which PyMuPDF makes readable; run: pip install "
+            "'vlm2vec-rag[pymupdf]' (AGPL-3.0 or commercial), or convert it to PDF"
+        )
+    return os.fsdecode(get_executable())
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ from pptx import Presentation
 import vlm2vec_rag as vr
 from vlm2vec_rag.errors import EncryptedMedia, InvalidInput, MediaLimit, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.media import MediaLimits, MediaReader
-from vlm2vec_rag.media.office import with_notes
+from vlm2vec_rag.media.conversion import with_notes
 from vlm2vec_rag.media.sniff import sniff
 
 needs_libreoffice = pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
@@ -65,7 +65,7 @@ def reader():
 def test_slides_are_pages_with_their_notes_and_hidden_ones_too(shelf, reader):
     path = shelf / "deck.pptx"
     info = reader.probe(path)
-    assert (info.kind, info.format, info.items, info.pages) == ("office", "pptx", 3, 3)
+    assert (info.kind, info.format, info.items, info.pages) == ("document", "pptx", 3, 3)
     pages = list(reader.items(path))
     for page, (title, words, notes) in zip(pages, SLIDES, strict=True):
         assert page.kind == "page" and page.source == str(path) and page.title == title
@@ -76,7 +76,7 @@ def test_slides_are_pages_with_their_notes_and_hidden_ones_too(shelf, reader):
     assert reader.page(path, 3).text == pages[2].text
     with pytest.raises(InvalidInput, match=r"deck.pptx has 3 pages; there is no page 4"):
         reader.page(path, 4)
-    with pytest.raises(InvalidInput, match=r"deck.pptx is an office document; expected an image"):
+    with pytest.raises(InvalidInput, match=r"deck.pptx is a document of pages; expected an image"):
         reader.image(path)
 
 
@@ -163,7 +163,7 @@ def test_what_is_broken_or_takes_too_long_is_one_line(tmp_path, shelf):
     with MediaReader() as reader, pytest.raises(UnreadableMedia, match=r"broken.docx: LibreOffice cannot read it \("):
         reader.probe(tmp_path / "broken.docx")
     limits = MediaLimits(seconds_per_conversion=0.01)
-    with MediaReader(limits=limits) as reader, pytest.raises(MediaLimit, match=r"deck.pptx: LibreOffice takes longer"):
+    with MediaReader(limits=limits) as reader, pytest.raises(MediaLimit, match=r"deck.pptx: takes longer"):
         reader.probe(shelf / "deck.pptx")
     with MediaReader(limits=MediaLimits(file_bytes=100)) as reader, pytest.raises(MediaLimit, match="over limits"):
         reader.probe(shelf / "deck.pptx")
@@ -174,7 +174,7 @@ def test_what_is_broken_or_takes_too_long_is_one_line(tmp_path, shelf):
 def test_nothing_is_left_behind(shelf):
     with MediaReader() as reader:
         reader.probe(shelf / "prices.xlsx")
-        folder = reader._office._folder
+        folder = reader._converter._folder
         assert folder is not None and list(folder.rglob("document.pdf")) and not list(folder.rglob("document.xlsx"))
     assert not folder.exists()
 
@@ -191,7 +191,7 @@ def test_without_libreoffice_the_package_is_named(shelf, monkeypatch, suffix, pa
 def test_documents_are_told_by_their_content(shelf, tmp_path, name):
     path = tmp_path / "renamed.pdf"
     shutil.copy(shelf / name, path)
-    assert (sniff(path).kind, sniff(path).format) == ("office", name.rpartition(".")[2])
+    assert (sniff(path).kind, sniff(path).format) == ("document", name.rpartition(".")[2])
 
 
 def test_a_password_is_named(tmp_path):
@@ -209,7 +209,7 @@ def test_a_zip_archive_and_text_under_such_a_name_are_no_documents(tmp_path):
     with pytest.raises(UnsupportedMedia, match=r"a.docx: is a ZIP archive; unpack it first"):
         sniff(tmp_path / "a.docx")
     (tmp_path / "b.pptx").write_text("Not Found")
-    with pytest.raises(UnreadableMedia, match=r"b.pptx: is named \.pptx and holds text, not an office document"):
+    with pytest.raises(UnreadableMedia, match=r"b.pptx: is named \.pptx and holds text, not a document"):
         sniff(tmp_path / "b.pptx")
 
 
