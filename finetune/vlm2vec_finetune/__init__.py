@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from vlm2vec_finetune.datasets.base import VisDocDataset
 from vlm2vec_finetune.datasets.registry import register_dataset
 from vlm2vec_finetune.pairs import Content, Pair
-from vlm2vec_finetune.recipe import Recipe, Source, load_recipe
+from vlm2vec_finetune.recipe import DatasetEntry, Recipe, load_recipe
 
 if TYPE_CHECKING:
     from vlm2vec_finetune.trainer import train
 
-__all__ = ["Content", "Pair", "Recipe", "Source", "VisDocDataset", "load_recipe", "register_dataset", "train"]
+__all__ = ["Content", "DatasetEntry", "Pair", "Recipe", "VisDocDataset", "load_recipe", "register_dataset", "train"]
 
 
 def __getattr__(name: str) -> Any:

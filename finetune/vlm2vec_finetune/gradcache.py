@@ -21,7 +21,7 @@ from torch import nn
 
 from vlm2vec_finetune.inputs import Prepared
 from vlm2vec_finetune.lora import Keys
-from vlm2vec_finetune.spool import Place, Spool
+from vlm2vec_finetune.spool import Spool, StoredTensor
 from vlm2vec_rag.encoder.device import is_out_of_memory
 from vlm2vec_rag.encoder.runner import Runner
 from vlm2vec_rag.errors import VlmRagError
@@ -40,7 +40,7 @@ class Seen:
     key: int  # of its dropout masks
     ids: tuple[int, ...]
     grid: tuple[int, int, int] | None
-    place: Place | None
+    place: StoredTensor | None
     content_key: bytes
 
 

@@ -29,7 +29,7 @@ FREE_KEYS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class DatasetEntry:
     """One data set of the mix."""
 
     name: str  # how reports call it
@@ -46,7 +46,7 @@ class Recipe:
 
     model_name: str  # hub id or folder: a base model, or an adapter to go on training
     output_dir: str
-    datasets: tuple[Source, ...]
+    datasets: tuple[DatasetEntry, ...]
     modules: tuple[str, ...] = ()  # Python files that register data sets of your own
 
     mode: str = "lora"  # lora, or full: every weight
@@ -160,14 +160,14 @@ def recipe_from(values: Mapping[str, Any], *, name: str = "the recipe") -> Recip
     return Recipe(**checked)
 
 
-def _sources(value: Any) -> tuple[tuple[Source, ...], list[str]]:
-    """The `datasets:` list: each entry a mapping, keys that `Source` does not know go to the reader's options."""
+def _sources(value: Any) -> tuple[tuple[DatasetEntry, ...], list[str]]:
+    """The `datasets:` list: each entry a mapping, keys that `DatasetEntry` does not know go to the reader's options."""
     if value is None:
         return (), []
     if not isinstance(value, Sequence) or isinstance(value, str):
         return (), ["datasets is no list; write one `- name: …` with `path`, `weight` and `cap` for each"]
-    types = get_type_hints(Source)
-    found: list[Source] = []
+    types = get_type_hints(DatasetEntry)
+    found: list[DatasetEntry] = []
     problems: list[str] = []
     for at, entry in enumerate(value, start=1):
         if not isinstance(entry, Mapping):
@@ -188,7 +188,7 @@ def _sources(value: Any) -> tuple[tuple[Source, ...], list[str]]:
             if not known.get("path"):
                 problems.append(f"datasets entry {at} has no path; give the pairs file")
         name = known.pop("name", "") or Path(known.get("path") or known.get("dataset") or f"source {at}").stem
-        found.append(Source(name=name, options=options, **known))
+        found.append(DatasetEntry(name=name, options=options, **known))
     return tuple(found), problems
 
 
@@ -233,7 +233,7 @@ def _problems(r: Recipe) -> list[str]:
     return found + [each for each, is_wrong in contradictions.items() if is_wrong] + _mix_problems(r.datasets)
 
 
-def _mix_problems(sources: Sequence[Source]) -> list[str]:
+def _mix_problems(sources: Sequence[DatasetEntry]) -> list[str]:
     found = [
         f"{source.name}: weight is {source.weight}; expected more than 0, or leave the data set out"
         for source in sources

@@ -14,7 +14,7 @@ import torch
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoredTensor:
     """Where a tensor is in a spool."""
 
     start: int
@@ -29,15 +29,15 @@ class Spool:
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="vlm2vec-states-")  # noqa: SIM115  closed in close()
 
-    def put(self, tensor: torch.Tensor) -> Place:
+    def put(self, tensor: torch.Tensor) -> StoredTensor:
         """Write a tensor, from any device."""
         flat = tensor.detach().cpu().contiguous()
         start = self._file.seek(0, 2)
         data = flat.view(torch.uint8).numpy().data if flat.ndim else flat.reshape(1).view(torch.uint8).numpy().data
         self._file.write(data)
-        return Place(start, data.nbytes, tuple(flat.shape), flat.dtype)
+        return StoredTensor(start, data.nbytes, tuple(flat.shape), flat.dtype)
 
-    def get(self, place: Place) -> torch.Tensor:
+    def get(self, place: StoredTensor) -> torch.Tensor:
         """Read a tensor back, on the CPU."""
         self._file.seek(place.start)
         data = bytearray(place.n_bytes)

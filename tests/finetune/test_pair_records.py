@@ -12,7 +12,7 @@ from vlm2vec_finetune.datasets.files import PairsFile, read_pairs
 from vlm2vec_finetune.datasets.registry import import_modules, open_dataset
 from vlm2vec_finetune.inputs import query_prompt, target_prompt
 from vlm2vec_finetune.pairs import write_pairs
-from vlm2vec_finetune.recipe import Source
+from vlm2vec_finetune.recipe import DatasetEntry
 
 from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import InvalidInput
@@ -91,12 +91,12 @@ def test_a_data_set_of_ones_own_is_named_in_the_recipe(tmp_path: Path) -> None:
         "        return Pair(query=Content(text=f'{self.year} {index}'), target=Content(text='t'))\n"
     )
     import_modules([str(tmp_path / "mine.py")])
-    source = Source(name="mine", dataset="invoices", path="x", options={"year": 2023})
+    source = DatasetEntry(name="mine", dataset="invoices", path="x", options={"year": 2023})
     assert open_dataset(source)[2].query.text == "2023 2"
     with pytest.raises(InvalidInput, match=r"cannot be made with .*month"):
-        open_dataset(Source(name="mine", dataset="invoices", path="x", options={"month": 1}))
+        open_dataset(DatasetEntry(name="mine", dataset="invoices", path="x", options={"month": 1}))
     with pytest.raises(InvalidInput, match="no data set is called 'recipts'"):
-        open_dataset(Source(name="mine", dataset="recipts"))
+        open_dataset(DatasetEntry(name="mine", dataset="recipts"))
     with pytest.raises(InvalidInput, match="choose another name"):
 
         @register_dataset("pairs")

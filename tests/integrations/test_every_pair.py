@@ -26,8 +26,8 @@ from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore as LlamaIndexSt
 import vlm2vec_rag as vr
 from vlm2vec_rag.cli import main
 
-Answer = dict[str, Any]
-Reader = Callable[..., list[Answer]]
+FoundRow = dict[str, Any]
+Reader = Callable[..., list[FoundRow]]
 QUESTIONS = ("emission targets", "something red")
 FIELDS = ("source", "kind", "place", "page", "start_s", "end_s")
 
@@ -93,19 +93,19 @@ def folder(
     return where
 
 
-def told(id_: str, score: float, metadata: dict[str, Any], text: str) -> Answer:
+def told(id_: str, score: float, metadata: dict[str, Any], text: str) -> FoundRow:
     return {"id": id_, "score": score, "text": text} | {name: metadata.get(name) for name in FIELDS}
 
 
-def read_by_langchain(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
+def read_by_langchain(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
     store = VLM2VecVectorStore.open(folder, VLM2VecEmbeddings(model=str(base), **model), create=False)
     hits = LangChainRetriever(vectorstore=store, k=4).invoke(question)
     store.close()
     return [told(str(hit.id), hit.metadata["score"], hit.metadata, hit.page_content) for hit in hits]
 
 
-def read_by_langchain_awaited(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
-    async def ask() -> list[Answer]:
+def read_by_langchain_awaited(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
+    async def ask() -> list[FoundRow]:
         store = VLM2VecVectorStore.open(folder, VLM2VecEmbeddings(model=str(base), **model), create=False)
         hits = await LangChainRetriever(vectorstore=store, k=4).ainvoke(question)
         store.close()
@@ -114,13 +114,13 @@ def read_by_langchain_awaited(folder: Path, base: Path, model: dict[str, Any], q
     return asyncio.run(ask())
 
 
-def read_by_llama_index(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
+def read_by_llama_index(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
     with LlamaIndexRetriever(str(folder), VLM2VecEmbedding(base, **model), similarity_top_k=4) as retriever:
         found = retriever.retrieve(question)
     return [told(each.node_id, each.score or 0.0, each.metadata, each.text) for each in found]
 
 
-def read_by_llama_index_awaited(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
+def read_by_llama_index_awaited(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
     with LlamaIndexRetriever(str(folder), VLM2VecEmbedding(base, **model), similarity_top_k=4) as retriever:
         found = asyncio.run(retriever.aretrieve(question))
     return [told(each.node_id, each.score or 0.0, each.metadata, each.text) for each in found]
@@ -128,14 +128,14 @@ def read_by_llama_index_awaited(folder: Path, base: Path, model: dict[str, Any],
 
 def read_by_the_command_line(
     folder: Path, base: Path, model: dict[str, Any], question: str, capsys: pytest.CaptureFixture[str]
-) -> list[Answer]:
+) -> list[FoundRow]:
     capsys.readouterr()
     command_line("search", question, "-c", folder, "--limit", 4, "--json", "--dtype", "float32")
     hits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [told(hit["id"], hit["score"], hit, hit["text"]) for hit in hits]
 
 
-def read_by_the_library(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[Answer]:
+def read_by_the_library(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
     with vr.open(folder, create=False, dtype="float32") as library:  # with the model that is written there
         hits = library.search(question, limit=4)
     return [told(hit.id, hit.score, asdict(hit), hit.text) for hit in hits]
@@ -155,7 +155,7 @@ READERS = [
 def ask(tiny_base: Path, model: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> Any:
     """Ask a reader; the command line's answer is what it printed."""
 
-    def of(reader: Reader, folder: Path, question: str) -> list[Answer]:
+    def of(reader: Reader, folder: Path, question: str) -> list[FoundRow]:
         options = [capsys] if reader is read_by_the_command_line else []
         return reader(folder, tiny_base, model, question, *options)
 
@@ -165,7 +165,7 @@ def ask(tiny_base: Path, model: dict[str, Any], capsys: pytest.CaptureFixture[st
 @pytest.fixture(scope="module")
 def expected(
     tmp_path_factory: pytest.TempPathFactory, files: Path, tiny_base: Path, model: dict[str, Any]
-) -> Iterator[dict[str, list[Answer]]]:
+) -> Iterator[dict[str, list[FoundRow]]]:
     """What the library itself answers from a collection that it indexed itself."""
     with vr.open(":memory:", tiny_base, **model) as library:
         assert library.index(files).items == 6
@@ -177,7 +177,10 @@ def expected(
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
 def test_what_one_indexes_the_other_finds(
-    folder: Path, reader: Reader, expected: dict[str, list[Answer]], ask: Callable[[Reader, Path, str], list[Answer]]
+    folder: Path,
+    reader: Reader,
+    expected: dict[str, list[FoundRow]],
+    ask: Callable[[Reader, Path, str], list[FoundRow]],
 ) -> None:
     for question in QUESTIONS:
         answers = ask(reader, folder, question)
@@ -188,7 +191,7 @@ def test_what_one_indexes_the_other_finds(
 
 
 def test_a_text_with_an_id_of_its_own_keeps_it_everywhere(
-    tmp_path: Path, tiny_base: Path, model: dict[str, Any], ask: Callable[[Reader, Path, str], list[Answer]]
+    tmp_path: Path, tiny_base: Path, model: dict[str, Any], ask: Callable[[Reader, Path, str], list[FoundRow]]
 ) -> None:
     folder = tmp_path / "my.vlm2vec"
     store = VLM2VecVectorStore.open(folder, VLM2VecEmbeddings(model=str(tiny_base), **model))

@@ -28,7 +28,7 @@ FINGERPRINT = Fingerprint(model="tiny", weights="1111", dim=DIM)
 
 
 @dataclass
-class Place:
+class CollectionAddress:
     """Somewhere a collection can be opened again and again."""
 
     kind: str
@@ -40,17 +40,17 @@ class Place:
 
 
 @contextmanager
-def a_place(kind: str, folder: Path) -> Iterator[Place]:
+def a_place(kind: str, folder: Path) -> Iterator[CollectionAddress]:
     """An empty place on an engine; `folder` is for the engines that want one."""
     if kind == "embedded":
-        yield Place(kind, str(folder / "my.vlm2vec"))
+        yield CollectionAddress(kind, str(folder / "my.vlm2vec"))
     elif kind == "memory":
-        yield Place(kind, ":memory:")
+        yield CollectionAddress(kind, ":memory:")
     elif kind == "rest":
         with FakeQdrant() as fake:
-            yield Place(kind, fake.url)
+            yield CollectionAddress(kind, fake.url)
     else:
-        place = Place(kind, str(SERVER_URL))
+        place = CollectionAddress(kind, str(SERVER_URL))
         yield place
         with suppress(CollectionNotFound):
             place.open(None).drop()

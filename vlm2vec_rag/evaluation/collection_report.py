@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import VlmRagError
 from vlm2vec_rag.evaluation import html_page as page
-from vlm2vec_rag.evaluation.own_collection import METRICS, Answer, CollectionResult
-from vlm2vec_rag.evaluation.own_queries import Place
+from vlm2vec_rag.evaluation.own_collection import METRICS, CollectionResult, RankedHits
+from vlm2vec_rag.evaluation.own_queries import FileLocation
 from vlm2vec_rag.items import Hit
 from vlm2vec_rag.retrieval import images_of
 
@@ -109,16 +109,16 @@ def _failure(result: CollectionResult, index: int, mode: Mode, reader: MediaRead
     return f'<div class="card">{lead}<div class="shots">{"".join(figures)}</div></div>'
 
 
-def _expected(place: str, answer: Answer, result: CollectionResult, index: int, reader: MediaReader | None) -> str:
+def _expected(place: str, answer: RankedHits, result: CollectionResult, index: int, reader: MediaReader | None) -> str:
     """The right answer: from the hit that any way of searching found it with, else from the place itself."""
     for each in (answer, *(answers[index] for answers in result.answers.values())):
         for hit, found in zip(each.hits, each.found, strict=True):
             if found == place:
                 return _figure(hit, f"right: {_short(place)}", is_right=True, reader=reader)
-    return _figure(_hit_at(Place.parse(place)), f"right: {_short(place)}", is_right=True, reader=reader)
+    return _figure(_hit_at(FileLocation.parse(place)), f"right: {_short(place)}", is_right=True, reader=reader)
 
 
-def _hit_at(place: Place) -> Hit:
+def _hit_at(place: FileLocation) -> Hit:
     kind = "page" if place.page is not None else "clip" if place.unit == "t" else "text"
     return Hit(
         id="",
@@ -145,7 +145,7 @@ def _figure(hit: Hit, caption: str, *, is_right: bool, reader: MediaReader | Non
     )
 
 
-def _rank(answer: Answer) -> str:
+def _rank(answer: RankedHits) -> str:
     return next((str(rank) for rank, found in enumerate(answer.found, start=1) if found), f"below {len(answer.found)}")
 
 

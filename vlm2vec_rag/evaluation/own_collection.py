@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 from vlm2vec_rag.evaluation import metrics
 from vlm2vec_rag.evaluation.intervals import Interval, bootstrap, paired_difference
-from vlm2vec_rag.evaluation.own_queries import OwnQuery, Place
+from vlm2vec_rag.evaluation.own_queries import FileLocation, OwnQuery
 from vlm2vec_rag.items import Hit, Query
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ METRICS: Mapping[str, Callable[[Sequence[str], metrics.Relevance], float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RankedHits:
     """What one way of searching found for one question, and what that is worth."""
 
     hits: tuple[Hit, ...]
@@ -48,7 +48,7 @@ class CollectionResult:
 
     name: str
     queries: Sequence[OwnQuery]
-    answers: Mapping[Mode, Sequence[Answer]]
+    answers: Mapping[Mode, Sequence[RankedHits]]
     left_out: Sequence[str] = ()
 
     @property
@@ -123,7 +123,7 @@ def evaluate_collection(
     if not kept:
         raise EmptyInput(f"none of the {len(queries)} questions can be answered from the collection: {left_out[0]}")
     chosen: tuple[Mode, ...] = tuple(modes) if modes else _modes(retriever)
-    answers: dict[Mode, list[Answer]] = {mode: [] for mode in chosen}
+    answers: dict[Mode, list[RankedHits]] = {mode: [] for mode in chosen}
     for query in kept:
         for mode in chosen:
             answers[mode].append(_ask(retriever, query, mode))
@@ -144,7 +144,7 @@ def _modes(retriever: Retriever) -> tuple[Mode, ...]:
     return ("hybrid", "dense", "bm25")
 
 
-def _ask(retriever: Retriever, query: OwnQuery, mode: Mode) -> Answer:
+def _ask(retriever: Retriever, query: OwnQuery, mode: Mode) -> RankedHits:
     try:
         hits = retriever.search(Query(text=query.question), mode=mode, limit=DEPTH)
     except EmptyInput as error:  # a question of stopwords has no word side
@@ -154,12 +154,12 @@ def _ask(retriever: Retriever, query: OwnQuery, mode: Mode) -> Answer:
     # what counts for nothing keeps a name of its own, so that it takes up its place in the ranking
     ranking = [place or f"\0{rank}" for rank, place in enumerate(found)]
     scores = {name: metric(ranking, query.relevant) for name, metric in METRICS.items()}
-    return Answer(tuple(hits), tuple(found), scores)
+    return RankedHits(tuple(hits), tuple(found), scores)
 
 
 def _matches(hits: Sequence[Hit], query: OwnQuery) -> list[str]:
     """For each hit the relevant place it finds; each place counts once, at its first hit."""
-    open_places = {place: Place.parse(place) for place in query.relevant}
+    open_places = {place: FileLocation.parse(place) for place in query.relevant}
     found: list[str] = []
     for hit in hits:
         at = _place_of(hit)
@@ -169,14 +169,14 @@ def _matches(hits: Sequence[Hit], query: OwnQuery) -> list[str]:
     return found
 
 
-def _place_of(hit: Hit) -> Place:
+def _place_of(hit: Hit) -> FileLocation:
     """Where a hit is; read from its fields, for a file's name may hold a `#`."""
     if hit.kind == "clip":
-        return Place(hit.source, start=hit.start_s, end=hit.end_s, unit="t")
+        return FileLocation(hit.source, start=hit.start_s, end=hit.end_s, unit="t")
     if hit.kind == "text" and "#char=" in hit.place:
-        part = Place.parse("x#" + hit.place.rpartition("#")[2])
-        return Place(hit.source, start=part.start, end=part.end, unit=part.unit)
-    return Place(hit.source, page=hit.page)
+        part = FileLocation.parse("x#" + hit.place.rpartition("#")[2])
+        return FileLocation(hit.source, start=part.start, end=part.end, unit=part.unit)
+    return FileLocation(hit.source, page=hit.page)
 
 
 def _answerable(retriever: Retriever, queries: Sequence[OwnQuery]) -> tuple[list[OwnQuery], list[str]]:
@@ -186,7 +186,9 @@ def _answerable(retriever: Retriever, queries: Sequence[OwnQuery]) -> tuple[list
     left_out: list[str] = []
     for query in queries:
         try:
-            relevant = {str(Place.parse(place).settle(sources)): grade for place, grade in query.relevant.items()}
+            relevant = {
+                str(FileLocation.parse(place).settle(sources)): grade for place, grade in query.relevant.items()
+            }
         except InvalidInput as error:
             left_out.append(f"{query.question!r}: {error}")
         else:

@@ -33,7 +33,7 @@ _FRAGMENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileLocation:
     """A file, or a part of it, as `report.pdf#page=12` names it."""
 
     source: str
@@ -43,7 +43,7 @@ class Place:
     unit: str = ""  # t or char, where there are start and end
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str) -> FileLocation:
         """Read a place.
 
         Raises:
@@ -68,7 +68,7 @@ class Place:
         """Whether this place's file is that source: the same path, or its end."""
         return source == self.source or source.endswith("/" + self.source.lstrip("/"))
 
-    def settle(self, sources: Sequence[str]) -> Place:
+    def settle(self, sources: Sequence[str]) -> FileLocation:
         """The same place with the whole path of its file.
 
         Raises:
@@ -89,7 +89,7 @@ class Place:
         end = "" if self.end == float("inf") else f",{self.end:g}"
         return f"{self.source}#{self.unit}={self.start:g}{end}"
 
-    def covers(self, place: Place) -> bool:
+    def covers(self, place: FileLocation) -> bool:
         """Whether something found at `place` counts as having found this one.
 
         A stretch of time or text counts where it shares at least half of the shorter of both.
@@ -200,7 +200,7 @@ def _query(values: Any) -> OwnQuery:
     for place, grade in relevant.items():
         if not isinstance(place, str) or not isinstance(grade, int | float) or grade <= 0:
             raise InvalidInput(f"{place!r}: {grade!r} is no place with a grade above 0")
-        Place.parse(place)
+        FileLocation.parse(place)
     return OwnQuery(values["question"].strip(), {place: float(grade) for place, grade in relevant.items()})
 
 

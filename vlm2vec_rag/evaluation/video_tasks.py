@@ -147,40 +147,41 @@ class _Frames:
         return frame_files(inside(self._root, name), video=inside(self._videos, video), keeping=self._keeping)
 
 
-Question = tuple[str, Mapping[str, str], str, tuple[str, str]]  # question, name -> answer, right name, frames and file
+# question, name -> answer, right name, frames and file
+MultipleChoice = tuple[str, Mapping[str, str], str, tuple[str, str]]
 
 
-def _mvbench(row: Row) -> Question:
+def _mvbench(row: Row) -> MultipleChoice:
     question, lettered = _lettered(_words(row["question"]), row["candidates"])
     right = lettered[list(row["candidates"]).index(row["answer"])]
     # the letter is part of what the model reads as an answer, here only
     return question, {each: each for each in lettered}, right, (f"{row['subset']}/{row['video']}", row["video"])
 
 
-def _nextqa(row: Row) -> Question:
+def _nextqa(row: Row) -> MultipleChoice:
     answers = [row[f"a{i}"] for i in range(5)]
     question, _ = _lettered(_words(row["question"]), answers)
     return question, {each: each for each in answers}, answers[int(row["answer"])], _mp4(row["video"])
 
 
-def _videomme(row: Row) -> Question:
+def _videomme(row: Row) -> MultipleChoice:
     options = list(row["options"])
     right = options["ABCD".index(row["answer"])]
     return "\n".join([_words(row["question"]), *options]), _without_letters(options), right, _mp4(row["videoID"])
 
 
-def _egoschema(row: Row) -> Question:
+def _egoschema(row: Row) -> MultipleChoice:
     options = list(row["option"])
     question = _words(row["question"]) + " ".join(options)  # nothing between the question and the first option
     return question, _without_letters(options), options[int(row["answer"])], _mp4(row["video_idx"])
 
 
-def _activitynetqa(row: Row) -> Question:
+def _activitynetqa(row: Row) -> MultipleChoice:
     answers = {"yes": "yes", "no": "no"}
     return _words(row["question"]) + "? (A) yes; (B) no.", answers, row["answer"], _mp4(f"v_{row['video_name']}")
 
 
-_QUESTIONS: Mapping[str, Callable[[Row], Question]] = {
+_QUESTIONS: Mapping[str, Callable[[Row], MultipleChoice]] = {
     "mvbench": _mvbench,
     "nextqa": _nextqa,
     "videomme": _videomme,

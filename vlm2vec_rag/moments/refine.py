@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.moments.scoring import Question, Scale, score_clips
+from vlm2vec_rag.moments.scoring import MomentQuery, Scale, score_clips
 from vlm2vec_rag.moments.spans import Span, cut, sharpen
 from vlm2vec_rag.pixels import MIN_PIXELS
 
@@ -21,7 +21,7 @@ ENOUGH = 0.5  # half way from the ordinary to the moment's best window, as for t
 def refine(
     source: str,
     moment: Span,
-    question: Question,
+    question: MomentQuery,
     encoder: Encoder | None,
     reader: MediaReader,
     *,

@@ -22,7 +22,7 @@ WORDS_SHARE = 0.55
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MomentQuery:
     """A question as moments are looked for: its vector, its words, or both."""
 
     words: str = ""
@@ -61,7 +61,9 @@ def joint(dense: Sequence[Span], words: Sequence[Span]) -> list[Span]:
     ]
 
 
-def score_clips(clips: Sequence[Clip], question: Question, encoder: Encoder | None, scale: Scale | None) -> list[Span]:
+def score_clips(
+    clips: Sequence[Clip], question: MomentQuery, encoder: Encoder | None, scale: Scale | None
+) -> list[Span]:
     """Scores of clips that are read just now: 0 for the ordinary, 1 for as good as the moment's best window.
 
     Args:

@@ -13,7 +13,7 @@ from vlm2vec_rag.collection.filters import Filter
 from vlm2vec_rag.errors import InvalidInput, MediaError
 from vlm2vec_rag.items import Hit, Query, place_of, seconds
 from vlm2vec_rag.moments.refine import refine
-from vlm2vec_rag.moments.scoring import Question, Scale, joint
+from vlm2vec_rag.moments.scoring import MomentQuery, Scale, joint
 from vlm2vec_rag.moments.spans import Span, merge, suppress
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _Moment: TypeAlias = tuple[Span, _Video]
 class _Look:
     """What a question found: the best videos, with all of their windows scored on one scale."""
 
-    question: Question
+    question: MomentQuery
     videos: list[_Video]
 
     def moments(self, keep: float) -> list[_Moment]:
@@ -175,7 +175,7 @@ def _look(query: Query | str, retriever: Retriever, mode: Mode, filter: Filter |
     if mode != "bm25" and retriever.encoder is not None:
         vector = retriever.encoder.encode_queries([asked], target="clip")[0]
     words = asked.text.strip() if mode != "dense" else ""
-    question = Question(words, vector)
+    question = MomentQuery(words, vector)
     hits = [hit for source in sources for hit in _windows(retriever, question, clips, source)]
     dense = [Span(*_edges(hit), hit.dense_score or 0.0) for hit in hits] if vector is not None else []
     said = [Span(*_edges(hit), hit.bm25_score or 0.0) for hit in hits]
@@ -193,7 +193,7 @@ def _look(query: Query | str, retriever: Retriever, mode: Mode, filter: Filter |
     )
 
 
-def _windows(retriever: Retriever, question: Question, clips: Filter, source: str) -> list[Hit]:
+def _windows(retriever: Retriever, question: MomentQuery, clips: Filter, source: str) -> list[Hit]:
     """All windows of a video, each with its scores, in order of time."""
     from vlm2vec_rag.collection import Found
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from vlm2vec_finetune.datasets.base import VisDocDataset
 from vlm2vec_finetune.datasets.files import PairsFile
-from vlm2vec_finetune.recipe import Source
+from vlm2vec_finetune.recipe import DatasetEntry
 from vlm2vec_rag.errors import InvalidInput
 
 _Class = TypeVar("_Class", bound=type[VisDocDataset])
@@ -54,7 +54,7 @@ def import_modules(paths: Sequence[str]) -> None:
         spec.loader.exec_module(module)
 
 
-def open_dataset(source: Source) -> VisDocDataset:
+def open_dataset(source: DatasetEntry) -> VisDocDataset:
     """The data set that a recipe's entry names.
 
     Raises:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 from fake_qdrant import FakeQdrant
-from points_and_places import ENGINES, LASTING_ENGINES, Place, a_place
+from points_and_places import ENGINES, LASTING_ENGINES, CollectionAddress, a_place
 
 from vlm2vec_rag.collection import Collection, Filter
 
 
 @pytest.fixture(params=ENGINES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CollectionAddress]:
     """An empty place on each engine."""
     with a_place(request.param, tmp_path) as place:
         yield place
 
 
 @pytest.fixture(params=LASTING_ENGINES)
-def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CollectionAddress]:
     """An empty place on each engine that keeps a collection after it was closed."""
     with a_place(request.param, tmp_path) as place:
         yield place
@@ -29,7 +29,7 @@ def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pl
 @pytest.fixture(scope="session")
 def embedded_collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     """One for many tests, since it takes a third of a second to make one."""
-    with Place("embedded", str(tmp_path_factory.mktemp("embedded"))).open() as collection:
+    with CollectionAddress("embedded", str(tmp_path_factory.mktemp("embedded"))).open() as collection:
         yield collection
 
 

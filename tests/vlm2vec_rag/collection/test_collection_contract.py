@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from points_and_places import DIM, FINGERPRINT, Place, page, unit
+from points_and_places import DIM, FINGERPRINT, CollectionAddress, page, unit
 
 from vlm2vec_rag.collection import Collection, Filter, Payload, Point
 from vlm2vec_rag.errors import CollectionError, CollectionNotFound, FingerprintMismatch, InvalidInput
@@ -160,7 +160,7 @@ def test_vectors_are_found_by_content(collection: Collection) -> None:
     assert collection.vectors_by_content([]) == {}
 
 
-def test_settings_stay_with_the_collection(lasting_place: Place) -> None:
+def test_settings_stay_with_the_collection(lasting_place: CollectionAddress) -> None:
     with lasting_place.open() as collection:
         assert collection.settings == {}
         collection.update_settings({"media": {"dpi": 150, "clip_s": 10.0}})
@@ -170,7 +170,7 @@ def test_settings_stay_with_the_collection(lasting_place: Place) -> None:
         assert collection.fingerprint == FINGERPRINT
 
 
-def test_points_are_there_when_it_is_opened_again(lasting_place: Place) -> None:
+def test_points_are_there_when_it_is_opened_again(lasting_place: CollectionAddress) -> None:
     points = [page(number, f"word{number}") for number in range(1, 20)]
     with lasting_place.open() as collection:
         collection.upsert(points)
@@ -181,7 +181,7 @@ def test_points_are_there_when_it_is_opened_again(lasting_place: Place) -> None:
         assert [found.id for found in collection.search(text="word7", mode="bm25")] == [points[6].id]
 
 
-def test_another_fingerprint_is_refused_with_both_named(lasting_place: Place) -> None:
+def test_another_fingerprint_is_refused_with_both_named(lasting_place: CollectionAddress) -> None:
     lasting_place.open().close()
     other = replace(FINGERPRINT, model="better", weights="2222", adapter="aa")
     with pytest.raises(FingerprintMismatch) as caught:
@@ -193,14 +193,14 @@ def test_another_fingerprint_is_refused_with_both_named(lasting_place: Place) ->
     lasting_place.open(replace(FINGERPRINT, model="tiny under another name")).close()
 
 
-def test_without_a_fingerprint_nothing_is_made(place: Place) -> None:
+def test_without_a_fingerprint_nothing_is_made(place: CollectionAddress) -> None:
     with pytest.raises(CollectionNotFound, match=rf"no collection '{place.name}' at .*index something first"):
         place.open(None)
     with pytest.raises(CollectionNotFound, match="open it with create=True"):
         place.open(create=False)
 
 
-def test_another_language_is_refused(lasting_place: Place) -> None:
+def test_another_language_is_refused(lasting_place: CollectionAddress) -> None:
     lasting_place.open(language="german").close()
     with pytest.raises(InvalidInput, match="indexed with language 'german', not 'english'"):
         lasting_place.open(language="english")
@@ -208,7 +208,7 @@ def test_another_language_is_refused(lasting_place: Place) -> None:
         assert collection.info().language == "german"
 
 
-def test_an_unknown_language_is_refused_before_anything_is_made(place: Place) -> None:
+def test_an_unknown_language_is_refused_before_anything_is_made(place: CollectionAddress) -> None:
     with pytest.raises(InvalidInput, match="no stopwords and stemmer for language 'klingon'"):
         place.open(language="klingon")
     with pytest.raises(CollectionNotFound):
@@ -235,7 +235,7 @@ def test_a_vector_that_does_not_fit_is_refused_and_its_batch_with_it(
     assert collection.count() == 0
 
 
-def test_a_collection_of_words_only_holds_no_vectors(place: Place) -> None:
+def test_a_collection_of_words_only_holds_no_vectors(place: CollectionAddress) -> None:
     with place.open(WORDS_ONLY) as collection:
         assert collection.dim == 0
         collection.upsert([page(1, "red cat", vector=None), page(2, "blue dog", vector=None)])
@@ -248,8 +248,8 @@ def test_a_collection_of_words_only_holds_no_vectors(place: Place) -> None:
             collection.search(np.ones(DIM), mode="dense")
 
 
-def test_two_collections_in_one_place_do_not_know_each_other(lasting_place: Place) -> None:
-    other = Place(lasting_place.kind, lasting_place.location)
+def test_two_collections_in_one_place_do_not_know_each_other(lasting_place: CollectionAddress) -> None:
+    other = CollectionAddress(lasting_place.kind, lasting_place.location)
     with lasting_place.open() as first, other.open(WORDS_ONLY) as second:
         first.upsert([page(1)])
         second.upsert([page(2, "x", vector=None), page(3, "y", vector=None)])
@@ -260,14 +260,14 @@ def test_two_collections_in_one_place_do_not_know_each_other(lasting_place: Plac
             other.open(None)
 
 
-def test_a_collection_of_someone_else_is_left_alone(lasting_place: Place) -> None:
+def test_a_collection_of_someone_else_is_left_alone(lasting_place: CollectionAddress) -> None:
     from qdrant_client import models
 
     with lasting_place.open() as collection:
         collection.client.create_collection(
             "foreign", vectors_config=models.VectorParams(size=4, distance=models.Distance.DOT)
         )
-        foreign = Place(lasting_place.kind, lasting_place.location, "foreign")
+        foreign = CollectionAddress(lasting_place.kind, lasting_place.location, "foreign")
         with pytest.raises(CollectionError, match="not made by vlm2vec-rag"):
             foreign.open()
         collection.client.delete_collection("foreign")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from points_and_places import DIM, ENGINES, FINGERPRINT, Place, a_place, page, unit
+from points_and_places import DIM, ENGINES, FINGERPRINT, CollectionAddress, a_place, page, unit
 from qdrant_client import models
 
 from vlm2vec_rag.collection import Collection, Filter, Found, Point
@@ -239,7 +239,7 @@ def test_the_points_that_share_the_last_score_are_all_looked_at() -> None:
     assert [each.payload.page for each in found] == [1, 2]
 
 
-def test_stemming_and_stopwords_follow_the_language(place: Place) -> None:
+def test_stemming_and_stopwords_follow_the_language(place: CollectionAddress) -> None:
     with place.open(language="german") as collection:
         collection.upsert([page(1, "Die Häuser der Städte"), page(2, "the running cats")])
         assert [each.payload.page for each in collection.search(text="Haus in der Stadt", mode="bm25")] == [1]

@@ -10,7 +10,7 @@ from vlm2vec_rag.collection import Payload, Point, open_collection
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, UnreadableMedia
 from vlm2vec_rag.evaluation.collection_report import write_collection_report
 from vlm2vec_rag.evaluation.own_collection import METRICS, evaluate_collection
-from vlm2vec_rag.evaluation.own_queries import OwnQuery, Place, make_queries, read_queries, write_queries
+from vlm2vec_rag.evaluation.own_queries import FileLocation, OwnQuery, make_queries, read_queries, write_queries
 from vlm2vec_rag.items import Clip, Page, Text
 from vlm2vec_rag.retrieval import Retriever
 
@@ -54,26 +54,26 @@ def retriever(collection, tiny_encoder):
 @pytest.mark.parametrize(
     ("place", "found", "covers"),
     [
-        ("manual.pdf#page=2", Place("/docs/a/manual.pdf", page=2), True),
-        ("manual.pdf#page=2", Place("/docs/a/manual.pdf", page=1), False),
-        ("a/manual.pdf", Place("/docs/a/manual.pdf", page=7), True),
-        ("anual.pdf", Place("/docs/a/manual.pdf", page=7), False),  # not the end of a name
-        ("talk.mp4#t=40,50", Place("/x/talk.mp4", start=25, end=55, unit="t"), True),
-        ("talk.mp4#t=20,60", Place("/x/talk.mp4", start=0, end=30, unit="t"), False),  # 10 of 30 s
-        ("talk.mp4#t=15,60", Place("/x/talk.mp4", start=0, end=30, unit="t"), True),
-        ("talk.mp4#t=83", Place("/x/talk.mp4", start=90, end=120, unit="t"), True),  # from then on
-        ("notes.txt#char=0,10", Place("/x/notes.txt", start=0, end=10, unit="t"), False),
-        ("odd#1.pdf", Place("/x/odd#1.pdf", page=3), True),
-        ("odd#1.pdf#page=3", Place("/x/odd#1.pdf", page=3), True),
+        ("manual.pdf#page=2", FileLocation("/docs/a/manual.pdf", page=2), True),
+        ("manual.pdf#page=2", FileLocation("/docs/a/manual.pdf", page=1), False),
+        ("a/manual.pdf", FileLocation("/docs/a/manual.pdf", page=7), True),
+        ("anual.pdf", FileLocation("/docs/a/manual.pdf", page=7), False),  # not the end of a name
+        ("talk.mp4#t=40,50", FileLocation("/x/talk.mp4", start=25, end=55, unit="t"), True),
+        ("talk.mp4#t=20,60", FileLocation("/x/talk.mp4", start=0, end=30, unit="t"), False),  # 10 of 30 s
+        ("talk.mp4#t=15,60", FileLocation("/x/talk.mp4", start=0, end=30, unit="t"), True),
+        ("talk.mp4#t=83", FileLocation("/x/talk.mp4", start=90, end=120, unit="t"), True),  # from then on
+        ("notes.txt#char=0,10", FileLocation("/x/notes.txt", start=0, end=10, unit="t"), False),
+        ("odd#1.pdf", FileLocation("/x/odd#1.pdf", page=3), True),
+        ("odd#1.pdf#page=3", FileLocation("/x/odd#1.pdf", page=3), True),
     ],
 )
 def test_a_place_counts_as_found(place, found, covers):
-    assert Place.parse(place).covers(found) is covers
+    assert FileLocation.parse(place).covers(found) is covers
 
 
 @pytest.mark.parametrize("place", ["manual.pdf#page=2", "talk.mp4#t=83,97.5", "t.mp4#t=83", "n.txt#char=0,812", "a#b"])
 def test_a_place_is_written_as_it_was_read(place):
-    assert str(Place.parse(place)) == place
+    assert str(FileLocation.parse(place)) == place
 
 
 def test_scores_are_those_of_the_ranking(retriever):
