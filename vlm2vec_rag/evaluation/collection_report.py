@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.errors import VlmRagError
-from vlm2vec_rag.evaluation import html_page as page
+from vlm2vec_rag.evaluation.html_page import image_address, write_page
 from vlm2vec_rag.evaluation.own_collection import METRICS, CollectionResult, RankedHits
 from vlm2vec_rag.evaluation.own_queries import FileLocation
 from vlm2vec_rag.items import Hit
@@ -35,81 +35,68 @@ def write_collection_report(path: Path, result: CollectionResult, reader: MediaR
     """
     best = result.modes[0]
     failures = result.failures(best)
-    body = [
-        f"<h1>Search in {page.text(result.name)}</h1>",
-        f'<p class="lead">{len(result.queries)} questions'
-        + (f", {len(result.left_out)} left out" if result.left_out else "")
-        + f" · {page.text(', '.join(result.modes))}</p>",
-        _tiles(result),
-        "<h2>Ways of searching</h2>",
-        _comparison(result),
-        _differences(result),
-        f"<h2>Failures of {page.text(best)}: {len(failures)} of {len(result.queries)} first hits are wrong</h2>",
-        *(_failure(result, index, best, reader) for index in failures[:FAILURES_SHOWN]),
-    ]
-    if len(failures) > FAILURES_SHOWN:
-        body.append(
-            f'<p class="soft">The {FAILURES_SHOWN} worst are shown; all answers are in the JSON beside this.</p>'
-        )
-    if result.left_out:
-        lines = "".join(f"<li>{page.text(line)}</li>" for line in result.left_out[:FAILURES_SHOWN])
-        body += ["<h2>Left out</h2>", f'<ul class="soft">{lines}</ul>']
-    body.append("<footer>Intervals: 95 % bootstrap over questions. Made by vlm2vec-rag.</footer>")
-    return page.write(path, page.page(f"Search in {result.name}", body))
+    n_left_out = len(result.left_out)
+    counts = f"{len(result.queries)} questions" + (f", {n_left_out} left out" if n_left_out else "")
+    return write_page(
+        path,
+        "collection.html",
+        title=f"Search in {result.name}",
+        about=f"{counts} · {', '.join(result.modes)}",
+        over="questions",
+        shown_first=_best_scores(result),
+        columns=[("Mode", False), ("Looks at", False), *((metric, True) for metric in METRICS)],
+        comparison=[
+            {
+                "mode": mode,
+                "looks_at": _WORDS[mode],
+                "intervals": [result.interval(mode, metric).in_percent() for metric in METRICS],
+            }
+            for mode in result.modes
+        ],
+        differences=_differences(result),
+        best=best,
+        n_queries=len(result.queries),
+        n_failures=len(failures),
+        failures=[_failure(result, index, best, reader) for index in failures[:FAILURES_SHOWN]],
+        left_out=result.left_out[:FAILURES_SHOWN],
+    )
 
 
-def _tiles(result: CollectionResult) -> str:
-    best = result.modes[0]
-    tiles = []
+def _best_scores(result: CollectionResult) -> list[tuple[str, str, str]]:
+    """Scores of the best mode: label, value, and interval."""
+    found = []
     for metric, label in (("hit@1", "First hit right"), ("hit@5", "Right in five"), ("ndcg@10", "NDCG@10")):
-        interval = result.interval(best, metric)
-        note = f"{100 * interval.low:.0f} to {100 * interval.high:.0f} (95 %)"
-        tiles.append(page.tile(label, f"{100 * interval.mean:.1f} %", note))
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+        interval = result.interval(result.modes[0], metric).in_percent()
+        found.append((label, f"{interval.mean:.1f} %", f"{interval.low:.0f} to {interval.high:.0f} (95 %)"))
+    return found
 
 
-def _comparison(result: CollectionResult) -> str:
-    header = ["<th>Mode</th>", "<th>Looks at</th>", *(f'<th class="n">{metric}</th>' for metric in METRICS)]
-    rows = []
-    for mode in result.modes:
-        cells = []
-        for metric in METRICS:
-            interval = result.interval(mode, metric)
-            spread = f'<div class="soft">{100 * interval.low:.1f}–{100 * interval.high:.1f}</div>'
-            cells.append(
-                f'<td class="n bar" style="--w:{100 * interval.mean:.1f}%">{100 * interval.mean:.1f}{spread}</td>'
-            )
-        rows.append(f'<tr><td>{mode}</td><td class="soft">{_WORDS[mode]}</td>{"".join(cells)}</tr>')
-    return page.table(header, rows)
-
-
-def _differences(result: CollectionResult) -> str:
+def _differences(result: CollectionResult) -> list[dict[str, str]]:
+    """Each other mode against the best: how far apart they are, and whether that is more than chance."""
     lines = []
     first = result.modes[0]
     for other in result.modes[1:]:
-        apart = result.difference(first, other, "ndcg@10")
+        apart = result.difference(first, other, "ndcg@10").in_percent()
         is_sure = apart.low > 0 or apart.high < 0
         verdict = ("better" if apart.mean > 0 else "worse") if is_sure else "not told apart by these questions"
         kind = {"better": "good", "worse": "bad"}.get(verdict, "soft")
-        lines.append(
-            f"<li>{first} against {other}: NDCG@10 {100 * apart.mean:+.1f} "
-            f'({100 * apart.low:+.1f} to {100 * apart.high:+.1f}), <span class="{kind}">{verdict}</span></li>'
-        )
-    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+        words = f"{first} against {other}: NDCG@10 {apart.mean:+.1f} ({apart.low:+.1f} to {apart.high:+.1f})"
+        lines.append({"words": words, "verdict": verdict, "kind": kind})
+    return lines
 
 
-def _failure(result: CollectionResult, index: int, mode: Mode, reader: MediaReader | None) -> str:
+def _failure(result: CollectionResult, index: int, mode: Mode, reader: MediaReader | None) -> dict[str, Any]:
     query, answer = result.queries[index], result.answers[mode][index]
     figures = [_expected(place, answer, result, index, reader) for place in list(query.relevant)[:2]]
-    for rank, (hit, found) in enumerate(zip(answer.hits, answer.found, strict=True), start=1):
-        if rank <= HITS_SHOWN:
-            figures.append(_figure(hit, f"{rank}. {_short(hit.place)}", is_right=bool(found), reader=reader))
+    for rank, (hit, found) in enumerate(zip(answer.hits[:HITS_SHOWN], answer.found, strict=False), start=1):
+        figures.append(_figure(hit, f"{rank}. {_short(hit.place)}", is_right=bool(found), reader=reader))
     ranks = ", ".join(f"{each}: {_rank(result.answers[each][index])}" for each in result.modes)
-    lead = f'<h3>{page.text(query.question)}</h3><p class="soft">right answer at rank ({page.text(ranks)})</p>'
-    return f'<div class="card">{lead}<div class="shots">{"".join(figures)}</div></div>'
+    return {"question": query.question, "ranks": ranks, "figures": figures}
 
 
-def _expected(place: str, answer: RankedHits, result: CollectionResult, index: int, reader: MediaReader | None) -> str:
+def _expected(
+    place: str, answer: RankedHits, result: CollectionResult, index: int, reader: MediaReader | None
+) -> dict[str, Any]:
     """The right answer: from the hit that any way of searching found it with, else from the place itself."""
     for each in (answer, *(answers[index] for answers in result.answers.values())):
         for hit, found in zip(each.hits, each.found, strict=True):
@@ -132,17 +119,17 @@ def _hit_at(place: FileLocation) -> Hit:
     )
 
 
-def _figure(hit: Hit, caption: str, *, is_right: bool, reader: MediaReader | None) -> str:
-    shown = f'<div class="blank">{page.text(hit.snippet(400) or hit.title or hit.kind)}</div>'
+def _figure(hit: Hit, caption: str, *, is_right: bool, reader: MediaReader | None) -> dict[str, Any]:
+    """The hit as an image, or its words where it has none or its file cannot be opened."""
+    shown = ""
     if reader is not None and hit.kind != "text":
         try:
             images = images_of(hit, reader, max_pixels=_PIXELS)
-            shown = page.image_tag(images[len(images) // 2]) if images else shown
+            shown = image_address(images[len(images) // 2]) if images else ""
         except VlmRagError as error:
             logger.info("no image of %s: %s", hit.place, error)
-    return (
-        f'<figure class="{"right" if is_right else ""}">{shown}<figcaption>{page.text(caption)}</figcaption></figure>'
-    )
+    words = hit.snippet(400) or hit.title or hit.kind
+    return {"caption": caption, "is_right": is_right, "image": shown, "words": words}
 
 
 def _rank(answer: RankedHits) -> str:

@@ -28,8 +28,13 @@ class Interval:
     high: float
     n: int
 
+    def in_percent(self) -> Interval:
+        """The same interval times 100."""
+        return Interval(100 * self.mean, 100 * self.low, 100 * self.high, self.n)
+
     def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        each = self.in_percent()
+        return f"{each.mean:.1f} [{each.low:.1f}, {each.high:.1f}]"
 
 
 def bootstrap(values: Sequence[float], *, level: float = 0.95, draws: int = DRAWS, seed: int = SEED) -> Interval:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from vlm2vec_rag.evaluation import html_page as page
+from markupsafe import Markup
+
+from vlm2vec_rag.evaluation.html_page import write_page
 from vlm2vec_rag.evaluation.leaderboard import FAMILIES, MODALITIES, columns, data_version, means
 from vlm2vec_rag.evaluation.plot import as_svg, family_chart, save_png
 from vlm2vec_rag.evaluation.results import TaskResult
@@ -30,20 +33,24 @@ def write_report(folder: Path, model: str, results: Sequence[TaskResult]) -> tup
     figure = family_chart(scores, model)
     chart = folder / "families.png"
     save_png(figure, chart)
-    body = [
-        f"<h1>MMEB-V2: {page.text(model)}</h1>",
-        f'<p class="lead">{page.text(_about(results))}</p>',
-        _tiles(scores, model),
-        "<h2>Families by model</h2>",
-        f'<div class="card chart">{as_svg(figure)}</div>',
-        '<p class="soft">Published scores are those of v2.0.0, with ViDoSeek-page and MMLongBench-page on the '
-        "corrected relevance files (page-fixed), as here.</p>",
-        _family_table(scores, model),
-        "<h2>Tasks</h2>",
-        _task_table(scores, model, results),
-        "<footer>Intervals: 95 % bootstrap over queries. Made by vlm2vec-rag.</footer>",
-    ]
-    return page.write(folder / "report.html", page.page(f"MMEB-V2: {model}", body)), chart
+    page = write_page(
+        folder / "report.html",
+        "leaderboard.html",
+        title=f"MMEB-V2: {model}",
+        about=_about(results),
+        over="queries",
+        shown_first=_means(scores, model),
+        chart=Markup(as_svg(figure)),  # noqa: S704  matplotlib's own markup, which escapes its labels
+        family_columns=[("Family", False), ("Tasks", True), *((_short(title), True) for title in scores)],
+        families=_families(scores, model),
+        task_columns=[
+            *((name, False) for name in ("Task", "Family", "Metric")),
+            *((name, True) for name in ("Score", "95 %", "Queries", _short(_SHOWN[0]))),
+            ("Notes", False),
+        ],
+        tasks=_tasks(scores, model, results),
+    )
+    return page, chart
 
 
 def _about(results: Sequence[TaskResult]) -> str:
@@ -62,48 +69,40 @@ def _about(results: Sequence[TaskResult]) -> str:
     return " · ".join(parts)
 
 
-def _tiles(scores: Mapping[str, Mapping[str, float | None]], model: str) -> str:
+def _means(scores: Mapping[str, Mapping[str, float | None]], model: str) -> list[tuple[str, str, str]]:
+    """For each modality its name, one's own mean, and what to hold it against."""
     mine, reference = means(scores[model]), means(scores[_SHOWN[0]])
-    tiles = []
+    found = []
     for group in (*MODALITIES, "all"):
         mean, theirs = mine[group], reference[group]
         value = "–" if mean.value is None else f"{mean.value:.1f}"
         note = f"{mean.n_scored} of {mean.n_tasks} tasks"
         if mean.is_complete and theirs.value is not None:
             note = f"VLM2Vec-V2.0: {theirs.value:.1f}"
-        tiles.append(page.tile(_NAMES[group], value, note))
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+        found.append((_NAMES[group], value, note))
+    return found
 
 
-def _family_table(scores: Mapping[str, Mapping[str, float | None]], model: str) -> str:
-    header = [
-        "<th>Family</th>",
-        '<th class="n">Tasks</th>',
-        *(f'<th class="n">{_short(title)}</th>' for title in scores),
-    ]
+def _families(scores: Mapping[str, Mapping[str, float | None]], model: str) -> list[dict[str, Any]]:
     by_model = {title: means(column) for title, column in scores.items()}
     rows = []
     for group in (*FAMILIES, *MODALITIES, "all"):
-        cells = [page.percent_cell(each[group].value, is_own=title == model) for title, each in by_model.items()]
         mean = by_model[model][group]
-        count = str(mean.n_tasks) if mean.is_complete else f"{mean.n_scored}/{mean.n_tasks}"
-        kind = "" if group in FAMILIES else ' class="mean"'
         rows.append(
-            f'<tr{kind}><td>{_NAMES.get(group, group)}</td><td class="n soft">{count}</td>{"".join(cells)}</tr>'
+            {
+                "name": _NAMES.get(group, group),
+                "is_mean": group not in FAMILIES,
+                "count": mean.n_tasks if mean.is_complete else f"{mean.n_scored}/{mean.n_tasks}",
+                "percents": [each[group].value for each in by_model.values()],  # one's own first
+            }
         )
-    return page.table(header, rows)
+    return rows
 
 
-def _task_table(scores: Mapping[str, Mapping[str, float | None]], model: str, results: Sequence[TaskResult]) -> str:
+def _tasks(
+    scores: Mapping[str, Mapping[str, float | None]], model: str, results: Sequence[TaskResult]
+) -> list[dict[str, Any]]:
     by_task = {result.task: result for result in results}
-    header = [
-        "<th>Task</th>",
-        "<th>Family</th>",
-        "<th>Metric</th>",
-        '<th class="n">Score</th>',
-        '<th class="n">95 %</th>',
-    ]
-    header += ['<th class="n">Queries</th>', f'<th class="n">{_short(_SHOWN[0])}</th>', "<th>Notes</th>"]
     rows = []
     for name, task in TASKS.items():
         result = by_task.get(name)
@@ -114,15 +113,20 @@ def _task_table(scores: Mapping[str, Mapping[str, float | None]], model: str, re
             queries = f"{result.n_queries:,}" if result.n_queries else ""
             notes = "; ".join(([] if result.status == "scored" else [result.status]) + list(result.notes))
         data = data_version(name)
-        metric = f"{task.metric.replace('_linear', '')}{'' if data == 'v2' else f' ({data})'}"
         rows.append(
-            f"<tr><td>{page.text(name)}</td><td class='soft'>{page.text(task.family)}</td>"
-            f"<td class='soft'>{page.text(metric)}</td>{page.percent_cell(scores[model].get(name), is_own=True)}"
-            f"<td class='n soft'>{interval}</td><td class='n soft'>{queries}</td>"
-            f"{page.percent_cell(scores[_SHOWN[0]].get(name))}<td class='soft'>{page.text(notes)}</td></tr>"
+            {
+                "name": name,
+                "family": task.family,
+                "metric": f"{task.metric.replace('_linear', '')}{'' if data == 'v2' else f' ({data})'}",
+                "score": scores[model].get(name),
+                "interval": interval,
+                "queries": queries,
+                "reference": scores[_SHOWN[0]].get(name),
+                "notes": notes,
+            }
         )
-    return page.table(header, rows)
+    return rows
 
 
 def _short(title: str) -> str:
-    return page.text(title.removesuffix(" (page-fixed)"))
+    return title.removesuffix(" (page-fixed)")
