@@ -41,14 +41,51 @@ def test_every_wrong_key_is_named_in_one_error() -> None:
         "sub_batch_size 64 does not divide batch_size 100",
         "max_steps is 'many': expected int",
         "freeze_vision: false needs mode: full",
-        "temperature is 0.0; expected more than 0",
+        "temperature is 0; expected more than 0",
         "lora_target_modules has qkv",
         "entry 1: wieght is no key; did you mean weight?",
-        "b: weight is -1.0",
-        "entry 3 has no path",
+        "entry 2: weight is -1.0",
+        "entry 3: no path",
     ):
         assert words in str(caught.value), words
     assert "9 problems" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"datasets": "a.jsonl"}, "datasets is no list"),
+        ({"datasets": []}, "datasets is empty"),
+        ({"datasets": ["a.jsonl"]}, "entry 1 is 'a.jsonl'; expected `name`"),
+        ({"datasets": [{"path": "a.jsonl"}, {"path": "b/a.jsonl"}]}, "two data sets are called a"),
+        ({"datasets": [{"path": "a.jsonl", "cap": 0}]}, "entry 1: cap is 0; expected 1 or more"),
+        ({"lora_dropout": 1}, "lora_dropout is 1; expected less than 1"),
+        ({"learning_rate": True}, "learning_rate is True: expected float"),
+        ({"learning_rate": ".nan"}, "learning_rate is '.nan': expected float"),
+        ({"batch_size": 63.5}, "batch_size is 63.5: expected int"),
+        ({"use_dora": "yes"}, "use_dora is 'yes': expected true or false"),
+        ({"lora_target_modules": "q_proj"}, "lora_target_modules is 'q_proj': expected a list"),
+        ({"lora_target_modules": []}, "lora_target_modules is empty"),
+        ({"mode": "dora"}, "mode is 'dora'; expected 'lora' or 'full'"),
+        ({"max_steps": 100}, "warmup_steps 100 leaves nothing of max_steps 100"),
+        ({"evaluate_steps": 5}, "no held_out to evaluate on"),
+        ({"mode": "full", "freeze_vision": False, "vision_cache": "seen"}, "freeze_vision is false"),
+    ],
+)
+def test_what_is_wrong_is_said_once(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match="1 problem") as caught:
+        recipe_from({**LEAST, **wrong})
+    assert words in str(caught.value)
+
+
+def test_numbers_that_yaml_writes_oddly_are_numbers() -> None:
+    r = recipe_from({**LEAST, "weight_decay": "1e-2", "max_steps": 2000.0, "datasets": [{"path": "p", "weight": 2}]})
+    assert (r.weight_decay, r.max_steps, r.datasets[0].weight) == (0.01, 2000, 2.0)
+
+
+def test_keys_for_a_reader_of_ones_own_become_options() -> None:
+    r = recipe_from({**LEAST, "datasets": [{"dataset": "invoices", "year": 2023, "options": {"month": 1}}]})
+    assert (r.datasets[0].name, r.datasets[0].options) == ("invoices", {"year": 2023, "month": 1})
 
 
 def test_lora_settings_contradict_full_training() -> None:
@@ -57,7 +94,7 @@ def test_lora_settings_contradict_full_training() -> None:
 
 
 def test_missing_keys_are_named_beside_all_else() -> None:
-    words = r"(?s)4 problems.*datasets is missing.*model_name is missing.*output_dir is missing.*does not divide"
+    words = r"(?s)4 problems.*model_name is missing.*output_dir is missing.*datasets is missing.*does not divide"
     with pytest.raises(InvalidInput, match=words):
         recipe_from({"batch_size": 10, "sub_batch_size": 4})
 
