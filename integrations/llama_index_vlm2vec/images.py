@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import logging
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ from vlm2vec_rag.items import Hit
 from vlm2vec_rag.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as PILImage
-
     from vlm2vec_rag.media import MediaReader
 
 logger = logging.getLogger(__name__)
@@ -50,6 +47,7 @@ def image_blocks(payload: Payload, images: ImageBudget) -> list[ImageBlock | Tex
 
     A file that is gone or broken since it was indexed is reported in the log, and the model is told that it sees none.
     """
+    from vlm2vec_rag.chat.evidence import fit
     from vlm2vec_rag.retrieval import images_of
 
     if payload.kind == "text":
@@ -73,17 +71,9 @@ def image_blocks(payload: Payload, images: ImageBudget) -> list[ImageBlock | Tex
     blocks: list[ImageBlock | TextBlock] = []
     for image in shown:
         file = io.BytesIO()
-        _bounded(image, budget).convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
+        fit(image, budget).convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
         blocks.append(ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg"))
     return blocks
-
-
-def _bounded(image: PILImage, max_pixels: int) -> PILImage:
-    """The reader keeps a sliver as it is, where reducing it would change its vector; nothing of the kind holds here."""
-    scale = math.sqrt(max_pixels / (image.width * image.height))
-    if scale >= 1:
-        return image
-    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
 
 
 @functools.cache

@@ -7,16 +7,17 @@ long page cannot crowd out the others.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.chat.messages import ImagePart, Part, TextPart
-from vlm2vec_rag.errors import VlmRagError
+from vlm2vec_rag.errors import InvalidInput, VlmRagError
 from vlm2vec_rag.excerpts import excerpt
 from vlm2vec_rag.items import Hit
-from vlm2vec_rag.pixels import reduced_size, resize
+from vlm2vec_rag.pixels import MIN_PIXELS, reduced_size, resize
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -24,6 +25,34 @@ if TYPE_CHECKING:
     from vlm2vec_rag.media import MediaReader
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceLimits:
+    """How much of what was found a chat model is shown.
+
+    Raises:
+        InvalidInput: A value makes no sense.
+    """
+
+    max_images: int = 6  # of all evidence of a question; the best hits are shown first
+    max_pixels: int = 640 * 28 * 28  # of each image: 640 of Qwen2-VL's tokens, an A4 page at 72 dpi
+    frames: int = 3  # of each clip
+    max_chars: int = 3000  # quoted of each hit
+
+    def __post_init__(self) -> None:
+        check_least(self, max_images=0, max_pixels=MIN_PIXELS, frames=1, max_chars=1)
+
+
+def check_least(settings: object, **least: int) -> None:
+    """Refuse settings below their least value.
+
+    Raises:
+        InvalidInput: Names the first that is.
+    """
+    for name, value in least.items():
+        if (given := getattr(settings, name)) < value:
+            raise InvalidInput(f"{name}={given}; expected at least {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,36 +83,24 @@ class Evidence:
             yield ImagePart(image)
 
 
-def gather(
-    hits: Sequence[Hit],
-    question: str,
-    reader: MediaReader | None,
-    *,
-    max_images: int,
-    max_pixels: int,
-    frames: int,
-    max_chars: int,
-) -> list[Evidence]:
+def gather(hits: Sequence[Hit], question: str, reader: MediaReader | None, limits: EvidenceLimits) -> list[Evidence]:
     """Evidence from hits, numbered from 1 in their order.
 
     Args:
         hits: Best first.
         question: Decides which stretch of a long text is quoted.
         reader: Reads images again from their files; None shows none.
-        max_images: Images in all; the best hits are shown first.
-        max_pixels: Budget of each image.
-        frames: Images of each clip.
-        max_chars: Text quoted of each hit.
+        limits: How much is quoted and shown.
     """
     found: list[Evidence] = []
-    left = max_images if reader is not None else 0
+    left = limits.max_images if reader is not None else 0
     for number, hit in enumerate(hits, start=1):
-        text = hit.text if len(hit.text) <= max_chars else excerpt(hit.text, question, max_chars)
+        text = hit.text if len(hit.text) <= limits.max_chars else excerpt(hit.text, question, limits.max_chars)
         images: tuple[PILImage, ...] = ()
         not_shown = ""
         if reader is not None and left and hit.kind != "text":
             try:
-                images = _images(hit, reader, max_pixels, min(frames, left))
+                images = _images(hit, reader, limits.max_pixels, min(limits.frames, left))
             except VlmRagError as error:
                 logger.warning("%s is not shown to the chat model: %s", hit.place, error)
                 not_shown = str(error)
@@ -94,8 +111,13 @@ def gather(
 
 def fit(image: PILImage, max_pixels: int) -> PILImage:
     """The image, reduced to a budget of pixels where it is larger."""
-    size = reduced_size(image.height, image.width, max_pixels)
-    return image if size is None else resize(image, *size)
+    height, width = image.height, image.width
+    if height * width <= max_pixels:
+        return image
+    # a sliver has no size that the encoder keeps, but nothing is encoded here
+    scale = math.sqrt(max_pixels / (height * width))
+    size = reduced_size(height, width, max_pixels) or (max(1, int(height * scale)), max(1, int(width * scale)))
+    return resize(image, *size)
 
 
 def _images(hit: Hit, reader: MediaReader, max_pixels: int, frames: int) -> tuple[PILImage, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vlm2vec_rag.chat.answer import Answer
 from vlm2vec_rag.chat.citations import stream_known
-from vlm2vec_rag.chat.evidence import fit, gather
+from vlm2vec_rag.chat.evidence import EvidenceLimits, check_least, fit, gather
 from vlm2vec_rag.chat.extractive import NOTHING_FOUND, extract
 from vlm2vec_rag.chat.messages import ChatModel, Message
 from vlm2vec_rag.chat.prompt import MAX_QUERY_CHARS, Turn, answer_prompt, first_line, joined, rewrite_prompt
@@ -20,7 +20,6 @@ from vlm2vec_rag.chat.reply import Reply
 from vlm2vec_rag.chat.watch import watched
 from vlm2vec_rag.errors import ChatError, EmptyInput, InvalidInput
 from vlm2vec_rag.items import Hit, Query
-from vlm2vec_rag.pixels import MIN_PIXELS
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.filters import Filter
@@ -32,26 +31,21 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatSettings:
-    """How much a chat model is told, and how long it may be silent.
+class ChatSettings(EvidenceLimits):
+    """How much a chat model is told and shown, and how long it may be silent.
 
     Raises:
         InvalidInput: A value makes no sense.
     """
 
     limit: int = 6  # hits that become evidence
-    max_images: int = 6  # of all evidence of a question
-    max_pixels: int = 640 * 28 * 28  # of each image: 640 of Qwen2-VL's tokens, an A4 page at 72 dpi
-    frames: int = 3  # of each clip
-    max_chars: int = 3000  # quoted of each hit
     turns: int = 6  # earlier questions and answers that are told again
     timeout_s: float | None = 120.0  # longest silence of a chat model; None waits for ever
 
     def __post_init__(self) -> None:
-        least = {"limit": 1, "max_images": 0, "max_pixels": MIN_PIXELS, "frames": 1, "max_chars": 1, "turns": 0}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; expected at least {value}")
+        # not super(): `slots` makes the class anew, and on Python 3.10 to 3.13 super() looks for the old one
+        EvidenceLimits.__post_init__(self)
+        check_least(self, limit=1, turns=0)
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise InvalidInput(f"timeout_s is {self.timeout_s}; expected more than 0 seconds, or None")
 
@@ -157,15 +151,8 @@ class Chat:
             yield from extract(query, hits)
             return
         settings = self.settings
-        evidence = gather(
-            hits,
-            query,
-            self._open_reader() if self.model.sees_images and settings.max_images else None,
-            max_images=settings.max_images,
-            max_pixels=settings.max_pixels,
-            frames=settings.frames,
-            max_chars=settings.max_chars,
-        )
+        reader = self._open_reader() if self.model.sees_images and settings.max_images else None
+        evidence = gather(hits, query, reader, settings)
         shown = [asked.image] if asked.image is not None else list(asked.frames)
         fitted = [fit(each, settings.max_pixels) for each in shown] if self.model.sees_images else []
         messages = answer_prompt(asked.text.strip(), fitted, evidence, self._recent())

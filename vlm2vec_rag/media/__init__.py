@@ -4,7 +4,7 @@
 """
 
 from vlm2vec_rag.media.pdf.base import Word
-from vlm2vec_rag.media.reader import MediaReader, export_pages, probe
+from vlm2vec_rag.media.reader import MediaReader
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.media.sniff import SUPPORTED
 from vlm2vec_rag.media.version import FileVersion, file_version
@@ -19,8 +19,6 @@ __all__ = [
     "MediaSettings",
     "PassedOver",
     "Word",
-    "export_pages",
     "file_version",
     "find_media",
-    "probe",
 ]

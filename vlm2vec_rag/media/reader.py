@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
@@ -259,41 +258,3 @@ class MediaReader:
             self._notes[name] = list(dict.fromkeys(kept + notes))[:_MOST_NOTES]
             if len(self._notes) > _MOST_NOTED_FILES:  # nobody takes them
                 del self._notes[next(iter(self._notes))]
-
-
-def probe(path: str | os.PathLike[str]) -> MediaInfo:
-    """What a file is: `MediaReader().probe(path)` for a single file.
-
-    Raises:
-        MediaError: As for `MediaReader.probe`.
-    """
-    with MediaReader() as reader:
-        return reader.probe(path)
-
-
-def export_pages(
-    path: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
-    dpi: float = 300,
-    settings: MediaSettings = MediaSettings(),  # noqa: B008  frozen
-    limits: MediaLimits = MediaLimits(),  # noqa: B008
-) -> list[Path]:
-    """Write each page of a PDF file as a PNG file, `folder/report-p007.png`; existing files are replaced.
-
-    Raises:
-        InvalidInput: The file is no PDF.
-        MediaLimit: A page has more than `limits.pixels` at this resolution; pages before it are written.
-        MediaError: As for `MediaReader.probe`.
-    """
-    folder = Path(folder)
-    with MediaReader(settings, limits) as reader:
-        pages = reader.probe(path).pages
-        if pages is None:
-            raise InvalidInput(f"{os.fspath(path)} has no pages; expected a PDF")
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for page in range(1, pages + 1):
-            target = folder / f"{Path(path).stem}-p{page:0{len(str(pages))}d}.png"
-            reader.export_page(path, page, dpi).image.save(target, dpi=(dpi, dpi))
-            written.append(target)
-        return written

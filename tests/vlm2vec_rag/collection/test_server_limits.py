@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from fake_qdrant import FakeQdrant
-from points_and_places import DIM, FINGERPRINT, Place, page
+from points_and_places import DIM, FINGERPRINT, CollectionAddress, page
 
 from vlm2vec_rag.collection import Collection, Filter, open_collection
 from vlm2vec_rag.collection.limits import Limits
@@ -194,7 +194,7 @@ def test_fields_are_indexed_when_a_collection_is_made(fake: FakeQdrant) -> None:
         }
 
 
-def test_fields_are_indexed_on_every_engine(lasting_place: Place) -> None:
+def test_fields_are_indexed_on_every_engine(lasting_place: CollectionAddress) -> None:
     with lasting_place.open(indexed=["author"]) as collection:
         collection.upsert(PAGES)
         assert collection.count(Filter(metadata={"author": "Ada"})) == 60

@@ -15,7 +15,7 @@ from numbered_videos import make_video, read
 from PIL import Image
 
 from vlm2vec_rag.errors import EncryptedMedia, InvalidInput, MediaLimit, UnreadableMedia, UnsupportedMedia
-from vlm2vec_rag.media import MediaInfo, MediaLimits, MediaReader, MediaSettings, export_pages, probe
+from vlm2vec_rag.media import MediaInfo, MediaLimits, MediaReader, MediaSettings
 
 WORDS = [(72, 700, "Revenue"), (300, 700, "rose")]
 
@@ -167,18 +167,9 @@ def test_a_closed_reader_opens_again(files):
         reader.close()
 
 
-def test_export_writes_an_image_of_each_page(files, tmp_path):
-    written = export_pages(files / "report.pdf", tmp_path / "out", dpi=144)
-    assert [path.name for path in written] == ["report-p1.png", "report-p2.png", "report-p3.png"]
-    with Image.open(written[0]) as image:
-        assert image.size == (1190, 1684)
-        assert image.info["dpi"] == pytest.approx((144, 144), abs=0.1)
-    with pytest.raises(InvalidInput, match=r"notes.md has no pages; expected a PDF"):
-        export_pages(files / "notes.md", tmp_path)
-
-
-def test_probe_alone(files):
-    assert probe(files / "report.pdf").pages == 3
+def test_an_exported_page_has_the_resolution_asked_for(files):
+    with MediaReader() as reader:
+        assert reader.export_page(files / "report.pdf", 2, dpi=144).image.size == (1190, 1684)
 
 
 def run(code: str, *arguments: object) -> str:
