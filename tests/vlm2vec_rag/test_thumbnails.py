@@ -41,7 +41,7 @@ def test_every_mode_can_be_kept(thumbnails, mode):
     assert thumbnails.find(item.content_hash)
 
 
-def test_a_failed_write_leaves_nothing(thumbnails, monkeypatch):
+def test_a_failed_write_leaves_no_part_of_an_image(thumbnails, monkeypatch):
     item = Image(image=PILImage.new("RGB", (50, 50)))
 
     def fail(self, *_, **__):
@@ -50,4 +50,6 @@ def test_a_failed_write_leaves_nothing(thumbnails, monkeypatch):
     monkeypatch.setattr(PILImage.Image, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         thumbnails.keep(item)
-    assert [each for each in thumbnails.folder.rglob("*") if each.is_file()] == []
+    # that the folder is a cache was said before, and stays true
+    assert [each.name for each in thumbnails.folder.rglob("*") if each.is_file()] == ["CACHEDIR.TAG"]
+    assert thumbnails.find(item.content_hash) is None
