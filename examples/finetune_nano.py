@@ -14,6 +14,7 @@ before you keep an adapter; `vlm2vec-finetune export` refuses one that is not be
 import argparse
 from pathlib import Path
 
+import torch
 from vlm2vec_finetune import train
 from vlm2vec_finetune.datasets.files import read_pairs
 from vlm2vec_finetune.evaluate import compare, encode_with
@@ -25,12 +26,15 @@ from vlm2vec_finetune.scoring import trial_of
 from vlm2vec_finetune.visuals import Visuals
 
 from vlm2vec_rag import load_encoder
+from vlm2vec_rag.encoder.device import choose_dtype
 from vlm2vec_rag.media import MediaReader
+from vlm2vec_rag.pixels import MAX_PIXELS
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("manual", type=Path)
 parser.add_argument("--steps", type=int, default=32)
 parser.add_argument("--pages", type=int, default=40, help="of a longer manual only so many, spread evenly")
+parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="of a page; half of them is half the time")
 args = parser.parse_args()
 runs = Path("runs") / args.manual.stem
 
@@ -43,6 +47,7 @@ for name, side in sides.items():
     write_pairs(side, runs / f"{name}.jsonl")
 print(f"{len(pages)} pages, {len(sides['train'])} questions to train with, {len(sides['held_out'])} to measure with")
 
+fastest = choose_dtype(torch.device("cpu"))
 recipe = recipe_from(
     {
         "model_name": "nano",
@@ -54,6 +59,7 @@ recipe = recipe_from(
         "use_dora": False,
         "lora_rank": 64,
         "lora_alpha": 128,
+        "max_pixels": args.max_pixels,
         "max_steps": args.steps,
         "batch_size": min(32, len(sides["train"])),
         "sub_batch_size": min(32, len(sides["train"])),
@@ -63,13 +69,15 @@ recipe = recipe_from(
         "temperature": 0.04,
         "warmup_steps": args.steps // 10,
         "device": "cpu",
+        # bfloat16 where this processor multiplies it; without AMX or AVX512-BF16 it takes five times as long as float32
+        "precision": "bf16" if fastest == torch.bfloat16 else "float32",
         "workers": 2,
     }
 )
 adapter = train(recipe, restart=True).folder
 
 held_out = runs / "held_out.jsonl"
-before, after = (load_encoder("nano", path, "cpu", "bfloat16") for path in (None, adapter))
+before, after = (load_encoder("nano", path, "cpu", max_pixels=args.max_pixels) for path in (None, adapter))
 trial = trial_of(read_pairs(held_out), before.prompts, [each.content for each in pages])
 with Visuals(max_pixels=before.max_pixels, frames=before.frames) as visuals:
     sides_encoded = [encode_with(encoder, visuals) for encoder in (before, after)]
