@@ -111,10 +111,10 @@ def pdfs(root: Path, package: str) -> list[Path]:
     return list(found.values())
 
 
-Read = list[tuple[int, tuple[float, float], list[str], npt.NDArray[np.float32], list[int]]]
+PagesRead = list[tuple[int, tuple[float, float], list[str], npt.NDArray[np.float32], list[int]]]
 
 
-def read_pdf(path: Path, min_english: float = MIN_ENGLISH) -> Read:
+def read_pdf(path: Path, min_english: float = MIN_ENGLISH) -> PagesRead:
     """The usable pages of a PDF: number, size, words, boxes and lines."""
     import pymupdf
 
@@ -144,7 +144,7 @@ def read_pdf(path: Path, min_english: float = MIN_ENGLISH) -> Read:
     return [kept[each] for each in sorted(chosen.tolist())]
 
 
-def write(target: Path, found: list[tuple[str, Path, Read]]) -> None:
+def write(target: Path, found: list[tuple[str, Path, PagesRead]]) -> None:
     """Write what `load` reads: packages, their PDFs, and what `read_pdf` found in them."""
     rows = [(package, path, *page) for package, path, read in found for page in read]
     np.savez(
@@ -160,7 +160,7 @@ def write(target: Path, found: list[tuple[str, Path, Read]]) -> None:
     )
 
 
-def together(splits: list[Pages]) -> Pages:
+def concatenate(splits: list[Pages]) -> Pages:
     """The pages of several splits as one."""
     words = np.cumsum([0, *(len(each.words) for each in splits)])
     return Pages(

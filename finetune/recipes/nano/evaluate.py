@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from corpus import Pages, load
-from measures import bm25, chance, fuse, ranks, report
+from crops import PAGE_PIXELS, render
+from metrics import bm25, chance_metrics, fuse, rank_of_right, ranking_metrics
 from PIL import Image
-from questions import draw
-from tiles import PAGE_PIXELS, render
+from questions import draw_questions
 
 from vlm2vec_rag.encoder import load_encoder
 from vlm2vec_rag.items import Page
@@ -56,7 +56,9 @@ def main() -> None:
     pages = load(args.corpus, args.split)
     chosen = np.random.default_rng(0).permutation(len(pages))[: args.pages].tolist()
     place = {page: index for index, page in enumerate(chosen)}
-    asked = [each for each in draw(pages, args.questions if not args.pages else 10**6, 0) if each.page in place]
+    asked = [
+        each for each in draw_questions(pages, args.questions if not args.pages else 10**6, 0) if each.page in place
+    ]
     right = np.array([place[each.page] for each in asked])
     encoder = load_encoder(args.model, device="cpu", dtype=args.dtype, max_pixels=args.max_pixels)
     images = list(items(pages, chosen, args.max_pixels))
@@ -68,17 +70,19 @@ def main() -> None:
     by_pixels = (questions @ vectors.T).astype(np.float64)
     by_words = bm25([each.text for each in asked], [pages.texts[page] for page in chosen])
     rows = {
-        "chance": chance(len(chosen)),
-        "nano, pixels alone": report(ranks(by_pixels, right)),
-        "BM25, text layer": report(ranks(by_words, right)),
+        "chance": chance_metrics(len(chosen)),
+        "nano, pixels alone": ranking_metrics(rank_of_right(by_pixels, right)),
+        "BM25, text layer": ranking_metrics(rank_of_right(by_words, right)),
     }
     own = encoder.fingerprint.dense_weight
     for weight in sorted({1.0, own} if args.split == "test" else {*WEIGHTS, own}, reverse=True):
         name = f"fusion, pixels x {weight:g}" + (" (the model's own)" if weight == own else "")
-        rows[name] = report(ranks(fuse(by_words, by_pixels, weights=(1.0, weight)), right))
+        rows[name] = ranking_metrics(rank_of_right(fuse(by_words, by_pixels, weights=(1.0, weight)), right))
     kinds = np.array([each.kind for each in asked])
     for kind in ("heading", "sentence"):
-        rows[f"nano, {kind}s only ({(kinds == kind).sum()})"] = report(ranks(by_pixels, right)[kinds == kind])
+        rows[f"nano, {kind}s only ({(kinds == kind).sum()})"] = ranking_metrics(
+            rank_of_right(by_pixels, right)[kinds == kind]
+        )
     print(  # noqa: T201
         f"{args.split}: {len(asked)} questions, {len(chosen)} pages of {len(set(pages.packages))} packages, at most "
         f"{args.max_pixels // 784} cells a page; {encoder.runs_on}, "

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from corpus import Pages, load
-from measures import Array, bm25, report
-from questions import draw
+from metrics import Array, bm25, ranking_metrics
+from questions import draw_questions
 from recordings import Recording, record
 
 from vlm2vec_rag.encoder import load_encoder
@@ -78,7 +78,7 @@ def main() -> None:
                     if sum(item.start_s <= at < item.end_s for at in times) >= SHOWN_S * 4:
                         shown[page].append(len(clips))
                 clips.append(item)
-    asked = [each for each in draw(pages, len(pages), 0) if each.page in shown]
+    asked = [each for each in draw_questions(pages, len(pages), 0) if each.page in shown]
     right = [shown[each.page] for each in asked]
     texts = [
         " ".join(pages.texts[page] for page, found in shown.items() if clip in found) for clip in range(len(clips))
@@ -92,9 +92,11 @@ def main() -> None:
     random = np.random.default_rng(0)
     orders = np.concatenate([best_places(random.random((len(asked), len(clips))), right) for _ in range(20)])
     rows = {
-        "chance (20 random orders)": report(orders),
-        "nano, pixels alone": report(best_places((questions @ vectors.T).astype(np.float64), right)),
-        "BM25, text of the pages on screen": report(best_places(bm25([each.text for each in asked], texts), right)),
+        "chance (20 random orders)": ranking_metrics(orders),
+        "nano, pixels alone": ranking_metrics(best_places((questions @ vectors.T).astype(np.float64), right)),
+        "BM25, text of the pages on screen": ranking_metrics(
+            best_places(bm25([each.text for each in asked], texts), right)
+        ),
     }
     print(  # noqa: T201
         f"{args.split}: {len(asked)} questions, {len(clips)} clips; "

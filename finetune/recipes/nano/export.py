@@ -1,6 +1,6 @@
 """Put the tower of one run and the language model of another together, as a folder in hub layout, float16.
 
-python export.py runs/nano --read read --match match --to runs/nano/export
+python export.py runs/nano --vision-run vision --retrieval-run retrieval --to runs/nano/export
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from crops import PAGE_PIXELS
+from model import CELL, MEAN, PATCH, STD, new_model
 from safetensors.torch import save_file
-from tiles import PAGE_PIXELS
-from tower import CELL, MEAN, PATCH, STD, new_model
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLModel
 
 
 def assemble(folder: Path, read: str, match: str) -> Qwen2VLModel:
     """The model as trained, float32."""
-    model = new_model(np.load(folder / "tokenizer" / "piece_weights.npy"))
+    model = new_model(np.load(folder / "tokenizer" / "subword_idf.npy"))
     seen = torch.load(folder / f"{read}.pt", weights_only=True)["model"]
     model.load_state_dict(
         {name: value.float() for name, value in seen.items() if name.startswith("visual.")}, strict=False
@@ -73,12 +73,17 @@ def save_heads(folder: Path, read: str, target: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--read", default="read")
-    parser.add_argument("--match", default="match")
+    parser.add_argument("--vision-run", default="vision")
+    parser.add_argument("--retrieval-run", default="retrieval")
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--dense-weight", type=float, default=1.0, help="of its ranking beside that of words")
     parser.add_argument("--heads", type=Path, help="file for the heads that only training needs")
     args = parser.parse_args()
     if args.heads:
-        save_heads(args.folder, args.read, args.heads)
-    save(assemble(args.folder, args.read, args.match), args.folder / "tokenizer", args.to, args.dense_weight)
+        save_heads(args.folder, args.vision_run, args.heads)
+    save(
+        assemble(args.folder, args.vision_run, args.retrieval_run),
+        args.folder / "tokenizer",
+        args.to,
+        args.dense_weight,
+    )

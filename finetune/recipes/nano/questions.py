@@ -27,9 +27,9 @@ class Question:
 
 def page_lines(pages: Pages, page: int) -> list[tuple[list[str], float]]:
     """The lines of a page in reading order: words and height as a share of the page."""
-    span = slice(pages.starts[page], pages.starts[page + 1])
-    numbers, boxes = pages.lines[span], pages.boxes[span]
-    words, heights = pages.words[span], boxes[:, 3] - boxes[:, 1]
+    training_question = slice(pages.starts[page], pages.starts[page + 1])
+    numbers, boxes = pages.lines[training_question], pages.boxes[training_question]
+    words, heights = pages.words[training_question], boxes[:, 3] - boxes[:, 1]
     ends = np.flatnonzero(np.diff(numbers)) + 1
     edges = [0, *ends.tolist(), len(words)]
     return [(words[start:end], float(np.median(heights[start:end]))) for start, end in itertools.pairwise(edges)]
@@ -74,7 +74,7 @@ def sentences(pages: Pages, page: int) -> list[str]:
     return found
 
 
-def draw(pages: Pages, count: int, seed: int) -> list[Question]:
+def draw_questions(pages: Pages, count: int, seed: int) -> list[Question]:
     """At most one question from each of `count` pages, headings where there is one on every second page.
 
     A text that stands on several pages as a heading or sentence (a running title, a licence) asks for none of them.
@@ -98,7 +98,7 @@ def draw(pages: Pages, count: int, seed: int) -> list[Question]:
     return drawn
 
 
-def span(pages: Pages, page: int, random: np.random.Generator) -> str:
+def training_question(pages: Pages, page: int, random: np.random.Generator) -> str:
     """A question to train with: a heading, or 3 to 14 words in a row, some of them left out now and then."""
     if random.random() < 0.25:
         found = headings(pages, page)

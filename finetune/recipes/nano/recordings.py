@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from corpus import Pages
-from tiles import render
+from crops import render
 
 WIDTH, HEIGHT, FPS = 1280, 720, 4
 PAGE_WIDTH = 980  # px, as a reader that fits the page's text to the window shows it

@@ -2,7 +2,7 @@
 
 `export.py --heads` keeps the heads, which the model itself has no use for. The tokenizer must be the package's own.
 
-    python resume.py runs/nano        # then: read.py runs/nano --start shipped …
+    python resume.py runs/nano        # then: train_vision.py runs/nano --start shipped …
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from model import fold_to_grey
 from safetensors.torch import load_file
-from tower import fold_grey
 
 from vlm2vec_rag.encoder.locate import NANO_FOLDER
 
@@ -21,7 +21,7 @@ HEADS = Path(__file__).parent / "heads.safetensors"
 
 
 def shipped(model: Path, heads: Path) -> dict[str, Any]:
-    """Names and float32 weights as `Masters.start` takes them: the tower's and the language model's, and the heads'.
+    """Names and float32 weights of the model and the auxiliary heads, as `MasterWeights.start` takes them.
 
     Args:
         model: A folder that `export.save` wrote.
@@ -31,7 +31,7 @@ def shipped(model: Path, heads: Path) -> dict[str, Any]:
     for name, weight in load_file(model / "model.safetensors").items():
         # a model in the hub's layout calls its language model "model"
         found[name.removeprefix("visual.").removeprefix("model.")] = weight.float()
-    found["grey"] = fold_grey(found.pop("patch_embed.proj.weight"))
+    found["grey"] = fold_to_grey(found.pop("patch_embed.proj.weight"))
     found |= {name: weight.float() for name, weight in load_file(heads).items()}
     return {"names": list(found), "masters": list(found.values())}
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from export import save
-from match import PAGE_PROMPT, PAGE_QUESTION, encode
+from model import grey_patch_embedding, merge_patches, new_model, patch_positions, to_patches, vision_forward
 from PIL import Image
 from safetensors import safe_open
+from tokenizer import IMAGE_TOKEN, SPECIAL, VOCABULARY, Subwords, build
+from tokenizer import save as save_tokenizer
 from torch import nn
-from tower import cut_grey, grey_weight, merge, new_model, positions, see
-from words import IMAGE, SPECIAL, VOCABULARY, Pieces, build
-from words import save as save_tokenizer
+from train_retrieval import PAGE_PROMPT, PAGE_QUESTION, encode
 
 from vlm2vec_rag.encoder import load_encoder
 from vlm2vec_rag.items import Page
@@ -32,7 +32,7 @@ def checkpoint(tmp_path_factory):
     model = model.half().float()  # as the file will hold it
     save(model, folder / "tokenizer", folder / "export")
     model.float()
-    return folder / "export", model, Pieces(folder / "tokenizer")
+    return folder / "export", model, Subwords(folder / "tokenizer")
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +41,19 @@ def encoder(checkpoint):
 
 
 def test_a_question_has_the_vector_it_was_trained_with(checkpoint, encoder):
-    _, model, pieces = checkpoint
-    expected = encode(model.language_model, [(pieces.ids(PAGE_QUESTION.format("Green TEA")), None)])
+    _, model, subwords = checkpoint
+    expected = encode(model.language_model, [(subwords.ids(PAGE_QUESTION.format("Green TEA")), None)])
     np.testing.assert_allclose(encoder.encode_queries(["Green TEA"], target="page"), expected, atol=1e-5)
 
 
 def test_a_page_has_the_vector_it_was_trained_with(checkpoint, encoder):
-    _, model, pieces = checkpoint
+    _, model, subwords = checkpoint
     pixels = np.random.default_rng(0).integers(0, 256, (112, 168), dtype=np.uint8)
-    patches = torch.from_numpy(cut_grey(pixels[None]))
-    cells = merge(model.visual, see(model.visual, grey_weight(model), patches, positions(4, 6)[None]))[0]
-    expected = encode(model.language_model, [([IMAGE, *pieces.ids(PAGE_PROMPT)], cells)])
+    patches = torch.from_numpy(to_patches(pixels[None]))
+    cells = merge_patches(
+        model.visual, vision_forward(model.visual, grey_patch_embedding(model), patches, patch_positions(4, 6)[None])
+    )[0]
+    expected = encode(model.language_model, [([IMAGE_TOKEN, *subwords.ids(PAGE_PROMPT)], cells)])
     page = Page(image=Image.fromarray(pixels).convert("RGB"), page=1)
     np.testing.assert_allclose(encoder.encode_items([page]), expected, atol=1e-5)
 
@@ -74,4 +76,4 @@ def test_special_tokens_are_qwen2_vls(checkpoint):
     tokenizer = AutoTokenizer.from_pretrained(checkpoint[0])
     assert tokenizer.convert_tokens_to_ids(list(SPECIAL)) == list(range(len(SPECIAL)))
     config = json.loads((checkpoint[0] / "config.json").read_text())
-    assert config["image_token_id"] == IMAGE
+    assert config["image_token_id"] == IMAGE_TOKEN

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 from corpus import SPLITS, Pages
-from measures import bm25, chance, fuse, ranks, report
-from questions import draw, headings, sentences
+from metrics import bm25, chance_metrics, fuse, rank_of_right, ranking_metrics
+from questions import draw_questions, headings, sentences
 
 
 def page(lines: list[tuple[str, float]]) -> tuple[list[str], list[int], list[list[float]]]:
@@ -51,28 +51,31 @@ def test_a_sentence_ends_with_its_full_stop():
 
 def test_a_text_on_two_pages_asks_for_neither():
     pages = pages_of([("Modelling Outbreak Detection", 0.02), *FOOT], [("Fitting Zoo Series", 0.02), *FOOT])
-    assert {each.text for each in draw(pages, 10, 0)} == {"Modelling Outbreak Detection", "Fitting Zoo Series"}
+    assert {each.text for each in draw_questions(pages, 10, 0)} == {
+        "Modelling Outbreak Detection",
+        "Fitting Zoo Series",
+    }
 
 
 def test_measures_agree_with_their_definitions():
     scores = np.array([[0.9, 0.1, 0.5], [0.2, 0.3, 0.4], [0.1, 0.1, 0.1]])
-    places = ranks(scores, np.array([0, 0, 1]))
+    places = rank_of_right(scores, np.array([0, 0, 1]))
     assert places.tolist() == [0, 2, 2]  # the third: ties count against it
-    assert report(places)["ndcg@5"] == pytest.approx((1 + 2 / math.log2(4)) / 3)
-    assert report(places)["hit@1"] == pytest.approx(1 / 3)
+    assert ranking_metrics(places)["ndcg@5"] == pytest.approx((1 + 2 / math.log2(4)) / 3)
+    assert ranking_metrics(places)["hit@1"] == pytest.approx(1 / 3)
 
 
 def test_chance_is_the_mean_over_all_orders():
-    every_place = report(np.arange(40))
-    assert chance(40) == pytest.approx(every_place)
+    every_place = ranking_metrics(np.arange(40))
+    assert chance_metrics(40) == pytest.approx(every_place)
 
 
 def test_bm25_agrees_with_one_worked_out_by_hand():
     scores = bm25(["Rare words"], ["rare words here", "words here", "here here"])
     average, expected = 7 / 3, 0.0
     for holding in (1, 2):
-        rarity = math.log(1 + (3 - holding + 0.5) / (holding + 0.5))
-        expected += rarity * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 3 / average))
+        idf = math.log(1 + (3 - holding + 0.5) / (holding + 0.5))
+        expected += idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 3 / average))
     assert scores[0, 0] == pytest.approx(expected)
     assert scores[0, 2] == 0
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from optimise import Masters, share_at
-from team import Run, Team
+from optimiser import MasterWeights, learning_rate_share
+from parallel import ParallelTraining, RunSettings
 from torch import nn
 
 TARGET = torch.tensor([[1.0, -2.0, 0.5], [0.25, 3.0, -1.0]])
@@ -15,7 +15,7 @@ def fit(path: Path, processes: int, minutes: float) -> tuple[float, int]:
     """Bring a matrix near TARGET for some time; its distance, and the steps of all sittings."""
     torch.manual_seed(0)
     matrix = nn.Parameter(torch.zeros(2, 3, dtype=torch.bfloat16))
-    run = Run(path=path, minutes=minutes, processes=processes, pieces=2, figures=("loss",))
+    run = RunSettings(path=path, minutes=minutes, processes=processes, micro_batches=2, figures=("loss",))
 
     def worker(seed: int):
         def backward():
@@ -25,7 +25,7 @@ def fit(path: Path, processes: int, minutes: float) -> tuple[float, int]:
 
         return backward
 
-    team = Team(run, Masters([("blocks.0.weight", matrix)], 0.05))
+    team = ParallelTraining(run, MasterWeights([("blocks.0.weight", matrix)], 0.05))
     team.train(worker, lambda: "", lambda: {"matrix": matrix.detach().clone()})
     return float((matrix.detach().float() - TARGET).abs().max()), team.step
 
@@ -46,14 +46,14 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
 @pytest.mark.parametrize("matrix_rate", [0.0, 0.01], ids=["AdamW", "Muon"])
 def test_masters_keep_updates_that_bfloat16_would_lose(matrix_rate):
     matrix = nn.Parameter(torch.full((4, 4), 100.0, dtype=torch.bfloat16))
-    masters = Masters([("blocks.0.weight", matrix)], rate=0.01, matrix_rate=matrix_rate)
+    masters = MasterWeights([("blocks.0.weight", matrix)], rate=0.01, matrix_rate=matrix_rate)
     for _ in range(200):  # each step is far below 0.5, the spacing of bfloat16 at 100
         masters.step(1.0, [torch.eye(4)])
     assert matrix.diagonal().float().max() < 100
 
 
 def test_the_learning_rate_rises_then_falls():
-    shares = [share_at(each / 100) for each in range(101)]
+    shares = [learning_rate_share(each / 100) for each in range(101)]
     assert shares[0] == 0
     assert max(shares) == pytest.approx(1, abs=0.01)
     assert shares[-1] == pytest.approx(0.05)

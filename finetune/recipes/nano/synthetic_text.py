@@ -1,6 +1,6 @@
-"""Words that no training page has, to set pages with (`typeset.py`): running text, single words and invented ones.
+"""Words that no training page has, for `synthetic_pages.py`: running text, single words and invented ones.
 
-A tower that saw the training pages' own words alone read 79 % of the pieces of words it had met often and 40 % of those
+A tower that saw the training pages' own words alone read 79 % of the subwords it had met often and 40 % of those
 in new words, the letters of both alike: it had learnt words by heart. One in seven words of another manual is new, and
 those tell its pages apart.
 """
@@ -31,7 +31,7 @@ ENDS = 2  # letters that decide the next one of an invented word
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextSources:
     """Running text by source, all of its words, and which letters follow which."""
 
     running: list[list[str]]
@@ -39,7 +39,7 @@ class Texts:
     following: dict[str, tuple[list[str], npt.NDArray[np.float64]]]  # two letters to the next, with their shares
 
 
-def read_texts(root: Path) -> Texts:
+def read_texts(root: Path) -> TextSources:
     """Read the unpacked packages."""
     running = [
         [word for path in sorted((root / package).glob(pattern)) for word in _words(path)]
@@ -57,7 +57,7 @@ def read_texts(root: Path) -> Texts:
     following = {
         before: (list(after), np.array(list(after.values())) / after.total()) for before, after in counts.items()
     }
-    return Texts(running, words, following)
+    return TextSources(running, words, following)
 
 
 def _words(path: Path) -> list[str]:
@@ -70,7 +70,7 @@ def _words(path: Path) -> list[str]:
     return [word for word in text.replace("`", " ").replace("*", " ").split() if WORD.fullmatch(word)]
 
 
-def invent(texts: Texts, random: np.random.Generator) -> str:
+def invented_word(texts: TextSources, random: np.random.Generator) -> str:
     """A word that looks like one: each letter follows the two before it as often as in real words."""
     word = "^" * ENDS
     while len(word) < 16:
@@ -81,7 +81,7 @@ def invent(texts: Texts, random: np.random.Generator) -> str:
     return word.strip("^$")
 
 
-def endless(texts: Texts, random: np.random.Generator) -> Iterator[str]:
+def endless_words(texts: TextSources, random: np.random.Generator) -> Iterator[str]:
     """Words to fill pages with, a few dozen of one kind in a row."""
     while True:
         kind = str(random.choice(list(KINDS), p=list(KINDS.values())))
@@ -91,7 +91,9 @@ def endless(texts: Texts, random: np.random.Generator) -> Iterator[str]:
             yield from text[start : start + PASSAGE]
             continue
         for _ in range(int(random.integers(10, 40))):
-            word = texts.words[int(random.integers(len(texts.words)))] if kind == "words" else invent(texts, random)
+            word = (
+                texts.words[int(random.integers(len(texts.words)))] if kind == "words" else invented_word(texts, random)
+            )
             yield _dressed(word, random)
 
 

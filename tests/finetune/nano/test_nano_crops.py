@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus import Pages
-from tiles import LETTERS, NEAR, NO_LETTER, fit, label_letters, render, windows
-from tower import CELL, cut_grey
+from crops import LETTERS, NEIGHBOURS, NO_LETTER, crops_of_page, grid_of_page, label_letters, render
+from model import CELL, to_patches
 
 LINES = [
     "Reading pages by their pixels alone",
@@ -63,7 +63,7 @@ def pages(tmp_path: Path, request: pytest.FixtureRequest) -> Pages:
 
 
 def test_every_letter_of_the_page_is_labelled_once(pages):
-    rows, columns = fit(pages.sizes[0], 500 * CELL * CELL)
+    rows, columns = grid_of_page(pages.sizes[0], 500 * CELL * CELL)
     found = label_letters(pages, 0, rows, columns).ids
     expected = sorted(letter for line in LINES for letter in line.lower() if letter != " ")
     assert sorted(LETTERS[each] for each in found) == expected
@@ -73,11 +73,11 @@ def test_a_letter_knows_its_word_and_nothing_beyond(pages):
     around = label_letters(pages, 0, 20, 30).around
     told = ["".join("-" if each == NO_LETTER else LETTERS[each] for each in row) for row in around]
     assert told[:7] == ["---read", "--readi", "-readin", "reading", "eading-", "ading--", "ding---"]
-    assert all(row[NEAR] != "-" for row in told)
+    assert all(row[NEIGHBOURS] != "-" for row in told)
 
 
 def test_each_labelled_slot_is_of_a_patch_with_ink(pages):
-    rows, columns = fit(pages.sizes[0], 500 * CELL * CELL)
+    rows, columns = grid_of_page(pages.sizes[0], 500 * CELL * CELL)
     labels = label_letters(pages, 0, rows, columns)
     pixels = render(pages.paths[0], 0, rows * CELL, columns * CELL)
     for row, column in (labels.places // 2 * 14).tolist():
@@ -85,30 +85,30 @@ def test_each_labelled_slot_is_of_a_patch_with_ink(pages):
 
 
 def test_a_windows_letters_stand_on_ink_in_the_towers_order_of_patches(pages):
-    def pieces(word):  # one piece a word
+    def subwords(word):  # one piece a word
         return [len(word)], [0.5]
 
-    found = windows(pages, 0, pieces, np.random.default_rng(3), scales=(0.4, 0.4), shape=(4, 12))
+    found = crops_of_page(pages, 0, subwords, np.random.default_rng(3), scales=(0.4, 0.4), shape=(4, 12))
     assert found
     for window in found:
         assert window.pixels.shape == (4 * CELL, 12 * CELL)
-        patches = cut_grey(window.pixels[None])[0]
+        patches = to_patches(window.pixels[None])[0]
         paper = np.median(window.pixels)
         assert (np.abs(patches[window.slots // 4].astype(int) - int(paper)).max(axis=1) > 40).all()
         assert window.cells.max() < len(patches) / 4
 
 
 def test_windows_are_kept_as_often_as_they_are_full(pages, monkeypatch):
-    def pieces(word):
+    def subwords(word):
         return [len(word)], [0.5]
 
     def kept(dense):
-        monkeypatch.setattr("tiles.DENSE", dense)
+        monkeypatch.setattr("crops.MIN_SUBWORDS_PER_CELL", dense)
         random = np.random.default_rng(3)
         return [
-            len(window.pieces)
+            len(window.subwords)
             for _ in range(20)
-            for window in windows(pages, 0, pieces, random, scales=(0.4, 0.4), shape=(4, 12))
+            for window in crops_of_page(pages, 0, subwords, random, scales=(0.4, 0.4), shape=(4, 12))
         ]
 
     everything, some = kept(0.01), kept(2.0)

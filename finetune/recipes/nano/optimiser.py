@@ -17,7 +17,7 @@ from torch import nn
 from vlm2vec_rag.disk import replacing
 
 
-class Masters:
+class MasterWeights:
     """Trains bfloat16 parameters on float32 copies of them: matrices inside blocks with Muon, the rest with AdamW.
 
     Muon halves the letters that the tower has to see before it reads the first of them (LOG.md); its own work is a
@@ -78,13 +78,13 @@ class Masters:
                     shown.copy_(saved[name])
 
 
-def share_at(progress: float, warm_up: float = 0.02) -> float:
+def learning_rate_share(progress: float, warm_up: float = 0.02) -> float:
     """Learning rate over a run of length 1: a short rise, then a fall along a cosine to a twentieth."""
     rise = min(1.0, progress / warm_up)
     return rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
-def save(state: dict[str, Any], path: Path) -> None:
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a kill at any moment leaves the old one or the new one."""
     with replacing(path) as part:
         torch.save(state, part)

@@ -1,11 +1,12 @@
-"""Pages like those of the training packages in other fonts and with other words: of either the corpus has few.
+"""Stage 0: pages like those of the training packages in other fonts and with other words: of either the corpus has few.
 
-Lines stay where they were, in another family, with other words (`texts.py`), and with size and spaces fitted to the
-line's width; some words and lines are bold, italic or monospaced. `corpus.read_pdf` then reads words and boxes from the
-new PDFs as from any other.
+Lines stay where they were, in another font family, with other words (`synthetic_text.py`), and with size and spaces
+fitted to the line's width; some words and lines are bold, italic or monospaced. `corpus.read_pdf` then reads words and
+boxes from the new PDFs as from any other.
 
-    python typeset.py /tmp/nano/f /tmp/nano/t runs/nano/corpus   # FONTS and texts.SOURCES, unpacked with `dpkg -x`
+    python synthetic_pages.py /tmp/nano/f /tmp/nano/t runs/nano/corpus
 
+The first two folders hold the packages of FONTS and of `synthetic_text.SOURCES`, unpacked with `dpkg -x`.
 Cost: 12 minutes, 150 MB of downloads. Result: LOG.md.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pymupdf
 from corpus import Pages, load, read_pdf, write
-from texts import Texts, endless, read_texts
+from synthetic_text import TextSources, endless_words, read_texts
 
 log = logging.getLogger("nano")
 
@@ -81,7 +82,7 @@ def is_latin(path: Path) -> bool:
     return all(font(path).has_glyph(ord(letter)) for letter in LETTERS)
 
 
-def set_page(target: pymupdf.Page, pages: Pages, page: int, faces: Family, random: np.random.Generator) -> None:
+def typeset_page(target: pymupdf.Page, pages: Pages, page: int, faces: Family, random: np.random.Generator) -> None:
     """Write the words of a page in other fonts.
 
     Args:
@@ -132,7 +133,7 @@ def set_page(target: pymupdf.Page, pages: Pages, page: int, faces: Family, rando
     writer.write_text(target)
 
 
-def refill(pages: Pages, page: int, words: Iterator[str]) -> Pages:
+def replace_words(pages: Pages, page: int, words: Iterator[str]) -> Pages:
     """One page with the same lines and other words, as many in a line as have room."""
     span = slice(pages.starts[page], pages.starts[page + 1])
     boxes, lines = pages.boxes[span], pages.lines[span]
@@ -163,27 +164,27 @@ def refill(pages: Pages, page: int, words: Iterator[str]) -> Pages:
 
 
 @cache
-def sources(corpus: Path, texts: Path) -> tuple[Pages, Texts]:
+def sources(corpus: Path, texts: Path) -> tuple[Pages, TextSources]:
     """The training pages and the texts, read once in each process: that takes seconds."""
     return load(corpus, "train"), read_texts(texts)
 
 
-def set_document(
+def typeset_document(
     number: int, *, corpus: Path, texts: Path, target: Path, proportional: list[Family], monos: list[Family]
 ) -> Path:
     """One PDF in fonts of its own, of pages like those all over the training packages."""
     random = np.random.default_rng([5, number])
     pages, told = sources(corpus, texts)
-    words = endless(told, random)
+    words = endless_words(told, random)
     family, mono = proportional[number % len(proportional)], monos[int(random.integers(len(monos)))]
     regular = family["regular"]
     faces = {"bold": regular, "italic": regular} | family | {"mono": mono["regular"]}
     with pymupdf.open() as document:
         for page in random.permutation(len(pages))[:PAGES_EACH].tolist():
             width, height = pages.sizes[page].tolist()
-            filled = refill(pages, page, words)
+            filled = replace_words(pages, page, words)
             if filled.words:
-                set_page(document.new_page(width=width, height=height), filled, 0, faces, random)
+                typeset_page(document.new_page(width=width, height=height), filled, 0, faces, random)
         path = target / f"{number:03}-{regular.stem}.pdf"
         document.save(path, garbage=3, deflate=True)
     return path
@@ -199,7 +200,7 @@ def main(root: Path, texts: Path, corpus: Path) -> None:
     monos = [each for each in found if MONO.search(each["regular"].stem)]
     order = [found[place] for place in random.permutation(len(found))]
     log.info("%d families, %d of them monospaced: %s", len(found), len(monos), [each["regular"].stem for each in found])
-    set_one = partial(set_document, corpus=corpus, texts=texts, target=target, proportional=order, monos=monos)
+    set_one = partial(typeset_document, corpus=corpus, texts=texts, target=target, proportional=order, monos=monos)
     with Pool(2) as pool:
         paths = pool.map(set_one, range(DOCUMENTS), chunksize=4)
         pages = pool.map(partial(read_pdf, min_english=0.0), paths, chunksize=4)

@@ -1,7 +1,7 @@
-"""Windows of real pages at the size the encoder will see, with the pieces of words that stand in each cell.
+"""Crops of real pages at the size the encoder will see, with the subwords that stand in each cell.
 
-A page is rendered at a random scale around the encoder's own; windows of one shape that cover its text are cut from it.
-The text layer says which pieces of words stand where, so every cell has its own target, and every letter its slot.
+A page is rendered at a random scale around the encoder's own; crops of one shape that cover its text are cut from it.
+The text layer says which subwords stand where, so every cell has its own target, and every letter its slot.
 Shape letters: H and W pixels, L labels.
 """
 
@@ -17,12 +17,14 @@ import numpy.typing as npt
 import pypdfium2
 import pypdfium2.raw as pdfium
 from corpus import Pages
+from model import CELL, PAGE_CELLS
 from PIL import Image
-from tower import CELL, PAGE_CELLS
-from words import Pieces
+from tokenizer import Subwords
 
 PAGE_PIXELS = PAGE_CELLS * CELL * CELL  # what the encoder gives a page, as the 2 B model's does
-DENSE = 0.8  # pieces a cell; a window with fewer is as much less likely to be kept, for paper teaches little
+MIN_SUBWORDS_PER_CELL = (
+    0.8  # subwords a cell; a crop with fewer is as much less likely to be kept, for paper teaches little
+)
 
 
 @lru_cache(maxsize=24)  # a PDF in use stays open; pypdfium2 closes what is dropped
@@ -47,7 +49,9 @@ def render(path: str, number: int, height: int, width: int) -> npt.NDArray[np.ui
     return pixels
 
 
-def render_about(path: str, number: int, height: int, width: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
+def render_resampled(
+    path: str, number: int, height: int, width: int, random: np.random.Generator
+) -> npt.NDArray[np.uint8]:
     """`render`, now and then drawn at another size and resampled, as images that users give mostly are."""
     if random.random() < 0.5:
         return render(path, number, height, width)
@@ -56,7 +60,7 @@ def render_about(path: str, number: int, height: int, width: int, random: np.ran
     return np.asarray(Image.fromarray(drawn).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def fit(size: npt.NDArray[np.float32], pixels: float) -> tuple[int, int]:
+def grid_of_page(size: npt.NDArray[np.float32], pixels: float) -> tuple[int, int]:
     """Rows and columns of cells of a page of `size` points that has at most about so many pixels."""
     width, height = float(size[0]), float(size[1])
     scale = (pixels / (width * height)) ** 0.5 / CELL
@@ -65,29 +69,29 @@ def fit(size: npt.NDArray[np.float32], pixels: float) -> tuple[int, int]:
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 NO_LETTER = len(LETTERS)  # in a slot, or beyond a word's end
-NEAR = 3  # letters of its word that a slot has to know, on either side of its own
+NEIGHBOURS = 3  # letters of its word that a slot has to know, on either side of its own
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Which piece or letter stands where: one row for each."""
+    """Which subword or letter stands where: one row for each."""
 
-    places: npt.NDArray[np.int64]  # (L, 2) row and column, in cells for pieces and in slots for letters
+    places: npt.NDArray[np.int64]  # (L, 2) row and column, in cells for subwords and in slots for letters
     ids: npt.NDArray[np.int64]  # (L,)
     spans: npt.NDArray[np.float32]  # (L, 4) top, bottom, left and right of the word or letter, in cells
     around: npt.NDArray[np.int64] | None = None  # (L, 2 NEAR + 1) for letters: the word from NEAR before to NEAR after
 
 
-def label_pieces(pages: Pages, page: int, rows: int, columns: int, pieces: Pieces) -> Labels:
-    """The pieces of a page with the cells that hold their middles; within a word all letters count as equally wide."""
+def label_subwords(pages: Pages, page: int, rows: int, columns: int, subwords: Subwords) -> Labels:
+    """The subwords of a page with the cells that hold their middles; all letters of a word count as equally wide."""
     words = slice(pages.starts[page], pages.starts[page + 1])
     found: list[tuple[float, ...]] = []
     for word, (left, top, right, bottom) in zip(pages.words[words], pages.boxes[words].tolist(), strict=True):
         middle = (top + bottom) / 2 * rows
         if 0 <= middle < rows and left >= 0 and right < 1:
             span = (top * rows, bottom * rows, left * columns, right * columns)
-            for piece, share in zip(*pieces(word), strict=True):
-                found.append((int(middle), int((left + share * (right - left)) * columns), piece, *span))
+            for subword, share in zip(*subwords(word), strict=True):
+                found.append((int(middle), int((left + share * (right - left)) * columns), subword, *span))
     table = np.array(found, dtype=np.float64).reshape(-1, 7)
     return Labels(table[:, :2].astype(np.int64), table[:, 2].astype(np.int64), table[:, 3:].astype(np.float32))
 
@@ -101,7 +105,7 @@ def label_letters(pages: Pages, page: int, rows: int, columns: int) -> Labels:
     inside = ((middles > 0) & (middles < 1)).all(axis=1)
     places = (middles[inside] * [4 * rows, 4 * columns]).astype(np.int64)
     spans = (boxes[inside][:, [1, 3, 0, 2]] * [rows, rows, columns, columns]).astype(np.float32)
-    return Labels(places, around[inside, NEAR], spans, around[inside])
+    return Labels(places, around[inside, NEIGHBOURS], spans, around[inside])
 
 
 def letter_boxes(path: str, number: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -116,12 +120,12 @@ def letter_boxes(path: str, number: int) -> tuple[npt.NDArray[np.float64], npt.N
     origin_x, _, _, origin_y = page.get_bbox()  # boxes inherited from the document too; get_cropbox() guesses Letter
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     count = max(0, pdfium.FPDFText_CountChars(text))
-    line = np.full(count + 2 * NEAR, NO_LETTER)
+    line = np.full(count + 2 * NEIGHBOURS, NO_LETTER)
     boxes, at = [], []
     for index in range(count):
         found = LETTERS.find(chr(pdfium.FPDFText_GetUnicode(text, index)).lower())
         if found >= 0:
-            line[NEAR + index] = found
+            line[NEIGHBOURS + index] = found
             if pdfium.FPDFText_GetCharBox(text, index, left, right, bottom, top):
                 boxes.append(
                     (left.value - origin_x, origin_y - top.value, right.value - origin_x, origin_y - bottom.value)
@@ -129,15 +133,15 @@ def letter_boxes(path: str, number: int) -> tuple[npt.NDArray[np.float64], npt.N
                 at.append(index)
     text.close()
     page.close()
-    around = np.lib.stride_tricks.sliding_window_view(line, 2 * NEAR + 1)[at].copy()
-    for step in range(1, NEAR + 1):  # beyond a word's end there is nothing
+    around = np.lib.stride_tricks.sliding_window_view(line, 2 * NEIGHBOURS + 1)[at].copy()
+    for step in range(1, NEIGHBOURS + 1):  # beyond a word's end there is nothing
         for side in (-step, step):
             before = side + (1 if side < 0 else -1)
-            around[around[:, NEAR + before] == NO_LETTER, NEAR + side] = NO_LETTER
+            around[around[:, NEIGHBOURS + before] == NO_LETTER, NEIGHBOURS + side] = NO_LETTER
     return np.array(boxes, dtype=np.float64).reshape(-1, 4), around
 
 
-def degrade(pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
+def augment(pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Now and then another ink and paper, as slides, screens and scans have."""
     if random.random() < 0.25:
         ink, paper = random.uniform(0, 90), random.uniform(170, 255)
@@ -151,43 +155,43 @@ def degrade(pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.N
 
 
 @dataclass(frozen=True)
-class Window:
+class Crop:
     """One training example of reading."""
 
     pixels: npt.NDArray[np.uint8]  # (H, W)
-    cells: npt.NDArray[np.int64]  # of each piece, row by row
-    pieces: npt.NDArray[np.int64]
-    slots: npt.NDArray[np.int64]  # of each letter, four to a patch, patches in the order of `tower.cut_grey`
+    cells: npt.NDArray[np.int64]  # of each subword, row by row
+    subwords: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]  # of each letter, four to a patch, patches in the order of `model.to_patches`
     letters: npt.NDArray[np.int64]  # (letters, 2 NEAR + 1), `Labels.around`
 
 
-def windows(
+def crops_of_page(
     pages: Pages,
     page: int,
-    pieces: Pieces,
+    subwords: Subwords,
     random: np.random.Generator,
     *,
     scales: tuple[float, float],
     shape: tuple[int, int],
-) -> list[Window]:
-    """Windows of one shape that cover a page's text, the page at a random share between `scales` of its full area.
+) -> list[Crop]:
+    """Crops of one shape that cover a page's text, the page at a random share between `scales` of its full area.
 
     Args:
         pages: The split.
         page: Which of its pages.
-        pieces: Words to pieces.
-        random: Decides the scale and where the grid of windows begins.
+        subwords: Words to subwords.
+        random: Decides the scale and where the grid of crops begins.
         scales: Least and most.
-        shape: Rows and columns of a window, in cells.
+        shape: Rows and columns of a crop, in cells.
     """
-    rows, columns = fit(pages.sizes[page], PAGE_PIXELS * random.uniform(*scales))
+    rows, columns = grid_of_page(pages.sizes[page], PAGE_PIXELS * random.uniform(*scales))
     height, width = shape
     if rows < height or not width <= columns <= 80:
         return []
-    pixels = degrade(
-        render_about(pages.paths[page], int(pages.numbers[page]), rows * CELL, columns * CELL, random), random
+    pixels = augment(
+        render_resampled(pages.paths[page], int(pages.numbers[page]), rows * CELL, columns * CELL, random), random
     )
-    labels = (label_pieces(pages, page, rows, columns, pieces), label_letters(pages, page, rows, columns))
+    labels = (label_subwords(pages, page, rows, columns, subwords), label_letters(pages, page, rows, columns))
     around = labels[1].around
     if not len(labels[0].ids) or around is None:
         return []
@@ -199,7 +203,7 @@ def windows(
     found = []
     for top in range(int(random.integers(0, min(height, rows - height + 1))), rows - height + 1, height):
         for first in np.unique(starts).tolist():
-            # words cut by the window's edge are left out: their other half is not there to be read
+            # words cut by the crop's edge are left out: their other half is not there to be read
             kept = [
                 (each.spans[:, 0] > top - 0.05)
                 & (each.spans[:, 1] < top + height + 0.05)
@@ -207,7 +211,7 @@ def windows(
                 & (each.spans[:, 3] < first + width + 0.05)
                 for each in labels
             ]
-            if kept[0].sum() < random.random() * DENSE * height * width:
+            if kept[0].sum() < random.random() * MIN_SUBWORDS_PER_CELL * height * width:
                 continue
             at_piece, at_letter = (each.places[mask] for each, mask in zip(labels, kept, strict=True))
             row, column = at_letter[:, 0] - 4 * top, at_letter[:, 1] - 4 * first
@@ -216,10 +220,10 @@ def windows(
             patch = ((row // 4) * width + column // 4) * 4 + (row // 2 % 2) * 2 + column // 2 % 2
             at_column = (at_piece[:, 1] - first).clip(0, width - 1)
             found.append(
-                Window(
+                Crop(
                     pixels=pixels[top * CELL : (top + height) * CELL, first * CELL : (first + width) * CELL],
                     cells=(at_piece[:, 0] - top).clip(0, height - 1) * width + at_column,
-                    pieces=labels[0].ids[kept[0]],
+                    subwords=labels[0].ids[kept[0]],
                     slots=patch * 4 + (row % 2) * 2 + column % 2,
                     letters=around[kept[1]][ok],
                 )

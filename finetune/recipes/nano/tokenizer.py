@@ -1,8 +1,8 @@
-"""nano's tokenizer: 1,536 tokens, lower case, pieces of words; and the pieces of a word with where they stand in it.
+"""nano's tokenizer: 1,536 tokens, lower case, subwords; and the subwords of a word with where they stand in it.
 
 Byte-level BPE, so that any text has tokens. Trained on the words of the training packages only. Cost: 30 seconds.
 
-    python words.py runs/nano/corpus runs/nano/tokenizer
+    python tokenizer.py runs/nano/corpus runs/nano/tokenizer
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-BLANK = SPECIAL.index("<|vision_pad|>")  # what a cell without words stands for
-IMAGE, VIDEO, PAD = SPECIAL.index("<|image_pad|>"), SPECIAL.index("<|video_pad|>"), 0
+BLANK_TOKEN = SPECIAL.index("<|vision_pad|>")  # what a cell without words stands for
+IMAGE_TOKEN, VIDEO_TOKEN, PAD_TOKEN = SPECIAL.index("<|image_pad|>"), SPECIAL.index("<|video_pad|>"), 0
 
 
 def build(texts: list[str]) -> Tokenizer:
-    """Learn the pieces from texts."""
+    """Learn the subwords from texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            # a mark in front of each word: a piece knows whether a word begins with it, also at the start of a text
+            # a mark in front of each word: a subword knows whether a word begins with it, also at the start of a text
             pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always"),
             pre_tokenizers.Punctuation("isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
@@ -80,8 +80,8 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
-class Pieces:
-    """Words to the pieces that carry letters or digits, and the middle of each as a share of the word's width."""
+class Subwords:
+    """Words to the subwords that carry letters or digits, and the middle of each as a share of the word's width."""
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -99,29 +99,29 @@ class Pieces:
     def _cut(self, word: str) -> tuple[list[int], list[float]]:
         encoded = self.tokenizer.encode(word)
         kept = [
-            (piece, (start + end) / 2 / len(word))
-            for piece, (start, end) in zip(encoded.ids, encoded.offsets, strict=True)
+            (subword, (start + end) / 2 / len(word))
+            for subword, (start, end) in zip(encoded.ids, encoded.offsets, strict=True)
             if any(letter.isalnum() for letter in word[start:end])
         ]
-        return [piece for piece, _ in kept], [middle for _, middle in kept]
+        return [subword for subword, _ in kept], [middle for _, middle in kept]
 
 
-def piece_weights(texts: list[str], pieces: Pieces) -> npt.NDArray[np.float32]:
-    """How rare each piece is: ln(pages / pages with it), (VOCABULARY,), for a page never seen at most ln(pages)."""
+def inverse_document_frequency(texts: list[str], subwords: Subwords) -> npt.NDArray[np.float32]:
+    """How rare each subword is: ln(pages / pages with it), (VOCABULARY,), for a page never seen at most ln(pages)."""
     seen = np.ones(VOCABULARY)
     for text in texts:
-        seen[list({piece for word in set(text.split()) for piece in pieces(word)[0]})] += 1
+        seen[list({subword for word in set(text.split()) for subword in subwords(word)[0]})] += 1
     return np.log((len(texts) + 1) / seen).astype(np.float32)
 
 
 def main(corpus: Path, folder: Path) -> None:
-    """Train and save the tokenizer and the weights of its pieces."""
+    """Train and save the tokenizer and the weights of its subwords."""
     from corpus import load
 
     texts = load(corpus, "train").texts
     tokenizer = build(texts)
     save(tokenizer, folder)
-    np.save(folder / "piece_weights.npy", piece_weights(texts, Pieces(folder)))
+    np.save(folder / "subword_idf.npy", inverse_document_frequency(texts, Subwords(folder)))
     sample = " ".join(load(corpus, "validation").texts[:50])
     words, ids = len(sample.split()), len(tokenizer.encode(sample).ids)
     print(f"{VOCABULARY} tokens, {ids / words:.2f} a word on validation pages")  # noqa: T201

@@ -16,14 +16,14 @@ from vlm2vec_rag.collection.fusion import reciprocal_rank_fusion
 Array = npt.NDArray[np.float64]
 
 
-def ranks(scores: Array, right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def rank_of_right(scores: Array, right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Place of the right page of each question, from 0; ties count against it. scores: (Q, N)."""
     own = scores[np.arange(len(right)), right][:, None]
     places: npt.NDArray[np.int64] = (scores >= own).sum(1) - 1
     return places
 
 
-def report(places: npt.NDArray[np.int64]) -> dict[str, float]:
+def ranking_metrics(places: npt.NDArray[np.int64]) -> dict[str, float]:
     """NDCG@5, Hit@1 and Recall@10 with one right page for each question."""
     return {
         "ndcg@5": float(np.where(places < 5, 1 / np.log2(places + 2), 0).mean()),
@@ -32,7 +32,7 @@ def report(places: npt.NDArray[np.int64]) -> dict[str, float]:
     }
 
 
-def chance(pages: int) -> dict[str, float]:
+def chance_metrics(pages: int) -> dict[str, float]:
     """What a random order of N pages scores."""
     return {"ndcg@5": float((1 / np.log2(np.arange(5) + 2)).sum() / pages), "hit@1": 1 / pages, "recall@10": 10 / pages}
 
@@ -47,8 +47,8 @@ def bm25(questions: list[str], texts: list[str], k1: float = 1.2, b: float = 0.7
         for word in set(WORD.findall(question.lower())):
             times = np.array([count[word] for count in counts], dtype=np.float64)
             holding = (times > 0).sum()
-            rarity = np.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
-            scores[row] += rarity * times * (k1 + 1) / (times + norm)
+            idf = np.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
+            scores[row] += idf * times * (k1 + 1) / (times + norm)
     return scores
 
 

@@ -1,10 +1,10 @@
-"""Stage 2b: the language model learns to match questions with pages as the trained tower sees them (`look.py`).
+"""Stage 2b: contrastive training of the language model on the vision states that `cache_vision_states.py` wrote.
 
 InfoNCE both ways over pages of few documents at a time, so that the negatives are the neighbours of the right page.
-It starts from a bag of words that is set by hand (`tower.take_the_mean`). Only o_proj is trained, between the sum of a
-page and its vector: all else, trained too, learns these pages by heart and finds others worse (LOG.md).
+It starts from a bag of words that is set by hand (`model.init_mean_pooling`). Only o_proj is trained, between the sum
+of a page and its vector: all else, trained too, learns these pages by heart and finds others worse (LOG.md).
 
-    python match.py runs/nano --minutes 2.5
+    python train_retrieval.py runs/nano --minutes 2.5
 
 No pixel is rendered. Result: LOG.md.
 """
@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from cache_vision_states import VisionStates, load_states
 from corpus import Pages, load
-from look import Seen, load_seen
-from measures import ranks, report
-from optimise import save, share_at
-from questions import draw, span
+from metrics import rank_of_right, ranking_metrics
+from model import CONSTANT_DIM, apply_rotary, new_model
+from optimiser import learning_rate_share, save_checkpoint
+from questions import draw_questions, training_question
+from tokenizer import IMAGE_TOKEN, VIDEO_TOKEN, Subwords
 from torch import nn
-from tower import CONSTANT, new_model, turn
-from words import IMAGE, VIDEO, Pieces
 
 log = logging.getLogger("nano")
 
@@ -39,10 +39,12 @@ CLIP_PROMPT = "Understand the content of the provided video."
 PAGE_QUESTION = "Find a document image that matches the given query: {}"
 CLIP_QUESTION = "Find a video that contains the following visual content: {}"
 TEMPERATURE = 0.04
-CLIPS = 0.12  # share of batches
+CLIP_SHARE = 0.12  # share of batches
 CHECK_EVERY = 25  # steps
-HUSHED = 0.02  # loudness of the words of the prompts beside that of others as rare
-SPOKEN = 1 / 64  # loudness of text beside cells: of a question's few tokens `tower.hold_back` is then to take nothing
+PROMPT_WEIGHT = 0.02  # loudness of the words of the prompts beside that of others as rare
+TEXT_WEIGHT = (
+    1 / 64
+)  # loudness of text beside cells: of a question's few tokens `model.init_saturation` is then to take nothing
 
 
 def encode(
@@ -64,7 +66,7 @@ def encode(
     for (ids, seen), weight in zip(inputs, weights or [None] * len(inputs), strict=True):
         row = language.embed_tokens(torch.tensor(ids))
         if seen is not None:
-            at = next(index for index, piece in enumerate(ids) if piece in (IMAGE, VIDEO))
+            at = next(index for index, subword in enumerate(ids) if subword in (IMAGE_TOKEN, VIDEO_TOKEN))
             row = torch.cat([row[:at], seen.to(row.dtype), row[at + 1 :]])
         rows.append(row)
         counts = torch.ones(len(row))
@@ -87,10 +89,10 @@ def encode(
     cos, sin = (
         each[0].unsqueeze(-2) if each.ndim == 3 else each[0, 0].unsqueeze(-2) for each in (cos, sin)
     )  # (T, 1, F)
-    query = turn(query, cos[lengths - 1].unsqueeze(1), sin[lengths - 1].unsqueeze(1))
+    query = apply_rotary(query, cos[lengths - 1].unsqueeze(1), sin[lengths - 1].unsqueeze(1))
     mixed = nn.functional.scaled_dot_product_attention(
         query.transpose(1, 2),
-        turn(key, cos, sin).transpose(1, 2),
+        apply_rotary(key, cos, sin).transpose(1, 2),
         value.transpose(1, 2),
         # as if a state stood there so many times; padding none
         attn_mask=nn.utils.rnn.pad_sequence(louder, batch_first=True).log().to(padded.dtype)[:, None, None],
@@ -100,25 +102,25 @@ def encode(
     return nn.functional.normalize(states.float(), dim=-1)
 
 
-def weigh_text(language: Any, rarity: npt.NDArray[np.float32], pieces: Pieces) -> None:
-    """Make text say its rare pieces louder, the words of the prompts, in every question, hardly at all, and marks not.
+def init_text_weights(language: Any, idf: npt.NDArray[np.float32], subwords: Subwords) -> None:
+    """Scale token embeddings by IDF; those of the prompts, in every question, nearly to zero, and punctuation to zero.
 
     Only where they are text: a page's cells are told by the table that the tower was taught.
     """
     ids = {
-        piece
+        subword
         for form in (PAGE_PROMPT, CLIP_PROMPT, PAGE_QUESTION, CLIP_QUESTION)
-        for piece in pieces.ids(form.format(""))
+        for subword in subwords.ids(form.format(""))
     }
-    loudness = torch.from_numpy(rarity) / 5 * SPOKEN
-    loudness[list(ids)] *= HUSHED
-    told = [pieces.tokenizer.decode([piece]) for piece in range(len(rarity))]
-    loudness[[piece for piece, text in enumerate(told) if not any(letter.isalnum() for letter in text)]] = 0
+    loudness = torch.from_numpy(idf) / 5 * TEXT_WEIGHT
+    loudness[list(ids)] *= PROMPT_WEIGHT
+    told = [subwords.tokenizer.decode([subword]) for subword in range(len(idf))]
+    loudness[[subword for subword, text in enumerate(told) if not any(letter.isalnum() for letter in text)]] = 0
     with torch.no_grad():
-        language.embed_tokens.weight[:, :CONSTANT] *= loudness[:, None]
+        language.embed_tokens.weight[:, :CONSTANT_DIM] *= loudness[:, None]
 
 
-def both_ways(questions: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def symmetric_infonce(questions: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """InfoNCE from question to item and back, and the share of questions that find their item."""
     scores = questions @ items.T / TEMPERATURE
     right = torch.arange(len(scores))
@@ -126,10 +128,12 @@ def both_ways(questions: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tenso
     return loss, (scores.argmax(1) == right).float().mean()
 
 
-def neighbours(count: int, random: np.random.Generator, by_path: list[list[int]]) -> list[int]:
+def hard_negative_batch(count: int, random: np.random.Generator, by_path: list[list[int]]) -> list[int]:
     """Pages of a batch: up to 6 from each of several documents."""
     if len({page for group in by_path for page in group}) < count:
-        raise SystemExit(f"a batch needs {count} pages that have neighbours; look at more pages (look.py --pages)")
+        raise SystemExit(
+            f"a batch needs {count} pages that have neighbours; look at more pages (cache_vision_states.py --pages)"
+        )
     chosen: list[int] = []
     while len(chosen) < count:
         group = by_path[int(random.integers(len(by_path)))]
@@ -137,7 +141,7 @@ def neighbours(count: int, random: np.random.Generator, by_path: list[list[int]]
     return chosen[:count]
 
 
-def group_by_path(pages: Pages, chosen: list[int]) -> list[list[int]]:
+def group_by_document(pages: Pages, chosen: list[int]) -> list[list[int]]:
     """Places in `chosen` of the pages of each document that has more than one of them."""
     groups: dict[str, list[int]] = defaultdict(list)
     for place, page in enumerate(chosen):
@@ -147,20 +151,20 @@ def group_by_path(pages: Pages, chosen: list[int]) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class Sums:
+class PooledStates:
     """What the language model's layer takes the mean of, added up over the cells of each of N pages."""
 
     states: torch.Tensor  # (N, D)
     counts: torch.Tensor  # (N,) cells
 
-    def __getitem__(self, chosen: list[int]) -> Sums:
-        return Sums(self.states[chosen], self.counts[chosen])
+    def __getitem__(self, chosen: list[int]) -> PooledStates:
+        return PooledStates(self.states[chosen], self.counts[chosen])
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(self.states + other.states, self.counts + other.counts)
+    def __add__(self, other: PooledStates) -> PooledStates:
+        return PooledStates(self.states + other.states, self.counts + other.counts)
 
 
-def add_up(language: Any, seen: Seen) -> Sums:
+def pool_states(language: Any, seen: VisionStates) -> PooledStates:
     """Add up the states of each page's cells after the norm that comes before attention."""
     states, counts = [], []
     with torch.no_grad():
@@ -168,14 +172,14 @@ def add_up(language: Any, seen: Seen) -> Sums:
             cells, weights = seen.page(page)
             states.append(weights @ language.layers[0].input_layernorm(cells))
             counts.append(weights.sum())
-    return Sums(torch.stack(states), torch.stack(counts))
+    return PooledStates(torch.stack(states), torch.stack(counts))
 
 
-def encode_sums(language: Any, prompts: Sequence[Sequence[int]], sums: Sums | None = None) -> torch.Tensor:
+def encode_pooled(language: Any, prompts: Sequence[Sequence[int]], sums: PooledStates | None = None) -> torch.Tensor:
     """`encode` where attention is the same for all tokens: a page is one row, and a step a hundred times quicker.
 
     Args:
-        language: `Qwen2VLModel.language_model` as `tower.take_the_mean` leaves its attention.
+        language: `Qwen2VLModel.language_model` as `model.init_mean_pooling` leaves its attention.
         prompts: Token ids of each input, without the image or video token.
         sums: Of the cells that stand in its place; none in questions.
 
@@ -183,7 +187,7 @@ def encode_sums(language: Any, prompts: Sequence[Sequence[int]], sums: Sums | No
         (B, D) float32.
     """
     (layer,) = language.layers
-    flat = torch.tensor([piece for ids in prompts for piece in ids])
+    flat = torch.tensor([subword for ids in prompts for subword in ids])
     lengths = torch.tensor([len(ids) for ids in prompts])
     first = lengths.cumsum(0) - lengths
     table = language.embed_tokens.weight
@@ -197,44 +201,48 @@ def encode_sums(language: Any, prompts: Sequence[Sequence[int]], sums: Sums | No
     return nn.functional.normalize(states.float(), dim=-1)
 
 
-class Matcher:
+class RetrievalTraining:
     """The language model with the pages it is trained on, as the tower sees them."""
 
     def __init__(self, folder: Path) -> None:
-        self.pieces = Pieces(folder / "tokenizer")
+        self.subwords = Subwords(folder / "tokenizer")
         self.train, self.validation = (load(folder / "corpus", split) for split in ("train", "validation"))
-        rarity = np.load(folder / "tokenizer" / "piece_weights.npy")
-        self.language = new_model(rarity).language_model
-        weigh_text(self.language, rarity, self.pieces)
-        seen, seen_validation = (load_seen(folder / f"seen_{split}.npz") for split in ("train", "validation"))
+        idf = np.load(folder / "tokenizer" / "subword_idf.npy")
+        self.language = new_model(idf).language_model
+        init_text_weights(self.language, idf, self.subwords)
+        seen, seen_validation = (
+            load_states(folder / f"vision_states_{split}.npz") for split in ("train", "validation")
+        )
         self.pages, self.validation_pages = seen.pages, seen_validation.pages
-        self.sums, self.validation_sums = (add_up(self.language, each) for each in (seen, seen_validation))
-        self.groups = group_by_path(self.train, self.pages.tolist())
-        self.page_prompt, self.clip_prompt = (self.pieces.ids(prompt) for prompt in (PAGE_PROMPT, CLIP_PROMPT))
+        self.sums, self.validation_sums = (pool_states(self.language, each) for each in (seen, seen_validation))
+        self.groups = group_by_document(self.train, self.pages.tolist())
+        self.page_prompt, self.clip_prompt = (self.subwords.ids(prompt) for prompt in (PAGE_PROMPT, CLIP_PROMPT))
 
     def loss(self, count: int, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """InfoNCE of one batch of pages or clips, and the share of questions that find theirs."""
-        is_clip = random.random() < CLIPS
-        chosen = neighbours(count, random, self.groups)
+        is_clip = random.random() < CLIP_SHARE
+        chosen = hard_negative_batch(count, random, self.groups)
         shown = self.sums[chosen]
         if is_clip:  # a recording that scrolls: the page and another
             shown += self.sums[random.integers(len(self.pages), size=count).tolist()]
         asked = []
         for index in chosen:
             form = CLIP_QUESTION if is_clip else PAGE_QUESTION if random.random() < 0.9 else "{}"
-            asked.append(self.pieces.ids(form.format(span(self.train, int(self.pages[index]), random))))
-        items = encode_sums(self.language, [self.clip_prompt if is_clip else self.page_prompt] * count, shown)
-        return both_ways(encode_sums(self.language, asked), items)
+            asked.append(self.subwords.ids(form.format(training_question(self.train, int(self.pages[index]), random))))
+        items = encode_pooled(self.language, [self.clip_prompt if is_clip else self.page_prompt] * count, shown)
+        return symmetric_infonce(encode_pooled(self.language, asked), items)
 
     def check(self) -> dict[str, float]:
         """How well questions find validation pages."""
         index = {page: place for place, page in enumerate(self.validation_pages.tolist())}
-        found = [each for each in draw(self.validation, len(self.validation), 0) if each.page in index]
+        found = [each for each in draw_questions(self.validation, len(self.validation), 0) if each.page in index]
         with torch.no_grad():
-            questions = encode_sums(self.language, [self.pieces.ids(PAGE_QUESTION.format(each.text)) for each in found])
-            items = encode_sums(self.language, [self.page_prompt] * len(index), self.validation_sums)
+            questions = encode_pooled(
+                self.language, [self.subwords.ids(PAGE_QUESTION.format(each.text)) for each in found]
+            )
+            items = encode_pooled(self.language, [self.page_prompt] * len(index), self.validation_sums)
         right = np.array([index[each.page] for each in found])
-        return report(ranks((questions @ items.T).double().numpy(), right))
+        return ranking_metrics(rank_of_right((questions @ items.T).double().numpy(), right))
 
 
 def main() -> None:
@@ -250,7 +258,7 @@ def main() -> None:
     torch.manual_seed(0)
     random = np.random.default_rng(0)
 
-    matcher = Matcher(args.folder)
+    matcher = RetrievalTraining(args.folder)
     best = -1.0
 
     def keep_if_best() -> str:
@@ -258,7 +266,7 @@ def main() -> None:
         figures = matcher.check()
         if figures["ndcg@5"] > best:
             best = figures["ndcg@5"]
-            save({"model": matcher.language.state_dict()}, args.folder / "match.pt")
+            save_checkpoint({"model": matcher.language.state_dict()}, args.folder / "retrieval.pt")
         return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
     log.info("before the first step: %s", keep_if_best())
@@ -268,7 +276,7 @@ def main() -> None:
     optimiser = torch.optim.AdamW([trained], betas=(0.9, 0.98), weight_decay=0.0)
     started, step, told = time.monotonic(), 0, []
     while (spent := (time.monotonic() - started) / 60) < args.minutes:
-        optimiser.param_groups[0]["lr"] = args.rate * share_at(spent / args.minutes)
+        optimiser.param_groups[0]["lr"] = args.rate * learning_rate_share(spent / args.minutes)
         loss, found = matcher.loss(args.batch, random)
         optimiser.zero_grad()
         torch.autograd.backward(loss)

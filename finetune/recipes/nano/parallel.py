@@ -1,7 +1,7 @@
 """The training loop of every stage: processes that share one model and meet once a step, until the time is up.
 
 On a busy machine one process with two threads waits at every operation for the slower core (20 times slower,
-measured at a load of 5 on 2 cores). Two processes of one thread each take pieces of a step as they come free.
+measured at a load of 5 on 2 cores). Two processes of one thread each take micro-batches of a step as they come free.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optimise import Masters, save, share_at
+from optimiser import MasterWeights, learning_rate_share, save_checkpoint
 
 log = logging.getLogger("nano")
 SAVE_EVERY_S = 180
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunSettings:
     """How long and with how many hands a stage is trained."""
 
     path: Path  # of the checkpoint
     minutes: float  # wall time over all sittings; the learning rate follows it
     processes: int
-    pieces: int  # of a step, over all processes
+    micro_batches: int  # of a step, over all processes
     figures: tuple[str, ...]  # what `backward` returns
     log_every: int = 50  # steps
 
 
-class Team:
-    """What the processes of one run share: parameters, sums of gradients, figures and the count of pieces taken."""
+class ParallelTraining:
+    """What the processes of one run share: parameters, gradients, figures and the count of micro-batches taken."""
 
-    def __init__(self, run: Run, masters: Masters) -> None:
+    def __init__(self, run: RunSettings, masters: MasterWeights) -> None:
         self.run, self.masters = run, masters
         self.spent, self.step = 0.0, 0
         if run.path.exists():
@@ -59,8 +59,8 @@ class Team:
         """Train until the time is up.
 
         Args:
-            worker: Given a seed, makes what a process calls again and again: it adds the gradients of one piece of a
-                step to the parameters and returns the run's figures.
+            worker: Given a seed, makes what a process calls again and again: it adds the gradients of one micro-batch
+                to the parameters and returns the run's figures.
             check: Called before each save; what it returns is logged.
             weights: The model's weights as they are to be saved.
         """
@@ -78,7 +78,7 @@ class Team:
         backward = worker(1000 + 10 * self.step + member)
         self.started = self.saved = time.monotonic()
         while self.going.value:
-            while self._take():
+            while self._take_micro_batch():
                 self.figures[member] += torch.tensor([*backward(), 1.0])
             for total, parameter in zip(self.sums[member], self.masters.shown, strict=True):
                 total.zero_() if parameter.grad is None else total.copy_(parameter.grad)
@@ -88,17 +88,17 @@ class Team:
                 self._lead(check, weights)
             self.barrier.wait()
 
-    def _take(self) -> bool:
+    def _take_micro_batch(self) -> bool:
         with self.taken.get_lock():
             self.taken.value += 1
-            return bool(self.taken.value <= self.run.pieces)
+            return bool(self.taken.value <= self.run.micro_batches)
 
     def _lead(self, check: Callable[[], str], weights: Any) -> None:
         """Take the step that all gradients ask for; log and save when it is time."""
         total_s = self.run.minutes * 60
-        gradients = [sum(parts[1:], parts[0]) / self.run.pieces for parts in zip(*self.sums, strict=True)]
+        gradients = [sum(parts[1:], parts[0]) / self.run.micro_batches for parts in zip(*self.sums, strict=True)]
         torch.set_num_threads(self.run.processes)  # the others wait
-        self.masters.step(share_at(self.spent / total_s), gradients)
+        self.masters.step(learning_rate_share(self.spent / total_s), gradients)
         torch.set_num_threads(1)
         self.taken.value = 0
         now = time.monotonic()
@@ -112,7 +112,7 @@ class Team:
             self.figures.zero_()
         if done or now - self.saved > SAVE_EVERY_S:
             log.info("validation: %s", check())
-            save(
+            save_checkpoint(
                 {"train": self.masters.state(), "model": weights(), "spent": self.spent, "step": self.step},
                 self.run.path,
             )

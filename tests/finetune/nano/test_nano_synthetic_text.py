@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from texts import SOURCES, endless, invent, read_texts
+from synthetic_text import SOURCES, endless_words, invented_word, read_texts
 
 FILES = {
     "wordnet-base": ("usr/share/wordnet/data.noun", "00006150 03 n 01 parent 0 | an organism that has offspring"),
@@ -45,7 +45,7 @@ def test_a_missing_package_is_named(root):
 
 def test_what_is_told_is_of_all_kinds_and_the_same_for_a_seed(root):
     texts = read_texts(root)
-    told, again = (list(itertools.islice(endless(texts, np.random.default_rng(3)), 3000)) for _ in range(2))
+    told, again = (list(itertools.islice(endless_words(texts, np.random.default_rng(3)), 3000)) for _ in range(2))
     assert told == again
     plain = {word.lower().strip(".,;:") for word in told}
     assert {"splice", "offspring", "demand"} <= plain
@@ -58,7 +58,7 @@ def test_an_invented_word_has_only_letters_that_follow_each_other_in_real_ones(r
     random = np.random.default_rng(0)
     pairs = {word[at : at + 2] for word in texts.words for at in range(len(word) - 1)}
     for _ in range(50):
-        word = invent(texts, random)
+        word = invented_word(texts, random)
         assert {word[at : at + 2] for at in range(len(word) - 1)} <= pairs
 
 

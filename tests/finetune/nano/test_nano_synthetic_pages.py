@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pymupdf
 import pytest
-from corpus import Pages, load, read_pdf, together, write
-from typeset import families, refill, set_page
+from corpus import Pages, concatenate, load, read_pdf, write
+from synthetic_pages import families, replace_words, typeset_page
 
 LINES = [
     "The kernel of the system is loaded by the firmware at the start",
@@ -55,7 +55,7 @@ def test_words_and_lines_stay_and_only_the_font_changes(fonts, pages, tmp_path):
     path = tmp_path / "again.pdf"
     with pymupdf.open() as document:
         page = document.new_page(width=420, height=300)
-        set_page(page, pages, 0, faces, np.random.default_rng(0))
+        typeset_page(page, pages, 0, faces, np.random.default_rng(0))
         used = {font[3] for font in page.get_fonts()}
         document.save(path)
     assert used and not any("Helvetica" in name for name in used)
@@ -69,13 +69,13 @@ def test_words_and_lines_stay_and_only_the_font_changes(fonts, pages, tmp_path):
 
 
 def test_splits_together_keep_each_pages_own_words(pages):
-    both = together([pages, pages])
+    both = concatenate([pages, pages])
     assert both.texts == pages.texts * 2
     assert len(both.boxes) == len(both.words) == both.starts[-1]
 
 
 def test_lines_are_filled_with_as_many_other_words_as_fit(pages):
-    filled = refill(pages, 0, iter(["elephantine", "is", "zebra"] * 40))
+    filled = replace_words(pages, 0, iter(["elephantine", "is", "zebra"] * 40))
     assert set(filled.words) == {"elephantine", "is", "zebra"}
     assert np.unique(filled.lines).tolist() == np.unique(pages.lines).tolist()
     for line, words in enumerate(LINES):

@@ -1,9 +1,9 @@
-"""Stage 2a: what the trained tower says of training and validation pages, written down for the language model.
+"""Stage 2a: the vision encoder's states of training and validation pages, kept for training the language model.
 
 Pages are read in bands of 8 rows of cells, four times quicker than whole. Cells without ink are all alike: one in ten
 is kept, with the weight of ten.
 
-    python look.py runs/nano --pages 1000
+    python cache_vision_states.py runs/nano --pages 1000
 
 Cost: about 1 CPU second and 0.9 MB a page.
 """
@@ -23,19 +23,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from corpus import Pages, load
-from read import Reader
-from tiles import PAGE_PIXELS, fit, render
-from tower import CELL, cut_grey, merge, positions, see
+from crops import PAGE_PIXELS, grid_of_page, render
+from model import CELL, merge_patches, patch_positions, to_patches, vision_forward
+from train_vision import VisionTraining
 
 log = logging.getLogger("nano")
-BAND = 8  # rows of cells
-EACH = 12  # pages of a document
-KEPT = 10  # one of so many blank cells
+BAND_ROWS = 8  # rows of cells
+PAGES_PER_DOCUMENT = 12  # pages of a document
+BLANK_STRIDE = 10  # one of so many blank cells
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the tower says of N pages, C cells in all."""
+class VisionStates:
+    """States of the vision encoder for N pages, C cells in all."""
 
     pages: npt.NDArray[np.int64]  # (N,) of the split
     starts: npt.NDArray[np.int64]  # (N + 1,) first cell of each
@@ -48,40 +48,42 @@ class Seen:
         return torch.from_numpy(self.states[cells]).float(), torch.from_numpy(self.weights[cells])
 
 
-def looker(reader: Reader, pages: Pages, seed: int) -> Callable[[int], tuple[npt.NDArray[np.float16], ...]]:
+def page_encoder(
+    training: VisionTraining, pages: Pages, seed: int
+) -> Callable[[int], tuple[npt.NDArray[np.float16], ...]]:
     """A function from a page to the states and weights of its cells."""
-    visual = reader.model.visual
+    visual = training.model.visual
 
-    def look(page: int) -> tuple[npt.NDArray[np.float16], ...]:
+    def encode_page(page: int) -> tuple[npt.NDArray[np.float16], ...]:
         random = np.random.default_rng([seed, page])
-        rows, columns = fit(pages.sizes[page], PAGE_PIXELS * random.uniform(0.85, 1.0))
+        rows, columns = grid_of_page(pages.sizes[page], PAGE_PIXELS * random.uniform(0.85, 1.0))
         pixels = render(pages.paths[page], int(pages.numbers[page]), rows * CELL, columns * CELL)
-        tops = range(0, max(1, rows - BAND // 2), BAND)
+        tops = range(0, max(1, rows - BAND_ROWS // 2), BAND_ROWS)
         found = []
         with torch.no_grad():
             for number, top in enumerate(tops):
-                end = rows if number == len(tops) - 1 else top + BAND
-                band = torch.from_numpy(cut_grey(pixels[None, top * CELL : end * CELL]))
-                place = positions(end - top, columns)[None]
-                found.append(merge(visual, see(visual, reader.grey, band, place))[0].float())
-        patches = cut_grey(pixels[None]).reshape(rows * columns, -1)
+                end = rows if number == len(tops) - 1 else top + BAND_ROWS
+                band = torch.from_numpy(to_patches(pixels[None, top * CELL : end * CELL]))
+                place = patch_positions(end - top, columns)[None]
+                found.append(merge_patches(visual, vision_forward(visual, training.grey, band, place))[0].float())
+        patches = to_patches(pixels[None]).reshape(rows * columns, -1)
         blank = patches.max(1) - patches.min(1) < 8
-        kept = ~blank | (random.random(len(blank)) < 1 / KEPT)
+        kept = ~blank | (random.random(len(blank)) < 1 / BLANK_STRIDE)
         states = torch.cat(found).numpy()[kept].astype(np.float16)
-        return states, np.where(blank[kept], float(KEPT), 1.0).astype(np.float32)
+        return states, np.where(blank[kept], float(BLANK_STRIDE), 1.0).astype(np.float32)
 
-    return look
+    return encode_page
 
 
-LOOKERS: dict[str, Callable[[int], tuple[npt.NDArray[np.float16], ...]]] = {}  # forked processes find them here
+PAGE_ENCODERS: dict[str, Callable[[int], tuple[npt.NDArray[np.float16], ...]]] = {}  # forked processes find them here
 
 
 def _run(page: int) -> tuple[npt.NDArray[np.float16], ...]:
     torch.set_num_threads(1)
-    return LOOKERS["now"](page)
+    return PAGE_ENCODERS["now"](page)
 
 
-def some_of_each(pages: Pages, count: int, each: int, seed: int) -> list[int]:
+def sample_pages(pages: Pages, count: int, each: int, seed: int) -> list[int]:
     """Up to `each` pages of each of several documents, in a random order: neighbours are a page's hardest negatives."""
     random = np.random.default_rng(seed)
     by_path: dict[str, list[int]] = defaultdict(list)
@@ -94,10 +96,10 @@ def some_of_each(pages: Pages, count: int, each: int, seed: int) -> list[int]:
     return random.permutation(chosen[:count]).tolist()
 
 
-def write(reader: Reader, pages: Pages, count: int, path: Path, *, each: int, seed: int = 0) -> None:
+def write(training: VisionTraining, pages: Pages, count: int, path: Path, *, each: int, seed: int = 0) -> None:
     """Look at `count` pages in a random order and write what was seen."""
-    LOOKERS["now"] = looker(reader, pages, seed)
-    chosen = np.array(some_of_each(pages, count, each, seed))
+    PAGE_ENCODERS["now"] = page_encoder(training, pages, seed)
+    chosen = np.array(sample_pages(pages, count, each, seed))
     started, found = time.monotonic(), []
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for number, page in enumerate(pool.imap(_run, chosen.tolist(), chunksize=4), 1):
@@ -114,27 +116,27 @@ def write(reader: Reader, pages: Pages, count: int, path: Path, *, each: int, se
     )
 
 
-def load_seen(path: Path) -> Seen:
+def load_states(path: Path) -> VisionStates:
     """Read what `write` wrote."""
     with np.load(path) as file:
-        return Seen(**{key: file[key] for key in file})
+        return VisionStates(**{key: file[key] for key in file})
 
 
 def main() -> None:
     """Look at pages of both splits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--read", default="read", help="the run whose tower looks")
+    parser.add_argument("--vision-run", default="vision", help="the run whose tower is used")
     parser.add_argument("--pages", type=int, default=1000, help="of the training split")
     parser.add_argument("--validation-pages", type=int, default=200)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    reader = Reader(args.folder, compiled=False)
-    reader.start(torch.load(args.folder / f"{args.read}.pt", weights_only=True))
+    training = VisionTraining(args.folder, compiled=False)
+    training.start(torch.load(args.folder / f"{args.vision_run}.pt", weights_only=True))
     for split, count in (("validation", args.validation_pages), ("train", args.pages)):
-        target, each = args.folder / f"seen_{split}.npz", EACH if split == "train" else count
-        write(reader, load(args.folder / "corpus", split), count, target, each=each)
+        target, each = args.folder / f"vision_states_{split}.npz", PAGES_PER_DOCUMENT if split == "train" else count
+        write(training, load(args.folder / "corpus", split), count, target, each=each)
 
 
 if __name__ == "__main__":
