@@ -126,8 +126,7 @@ def load_local_chat(
     Args:
         model: A hub id or a folder of a full Qwen2-VL. None takes the base of the encoder, which is
             Qwen2-VL-2B-Instruct for VLM2Vec-V2.0. An encoder whose adapter was merged into its checkpoint has lost its
-            base, and answers nonsense: name the base then. Encoders of other families (Qwen3-VL-Embedding,
-            EmbeddingGemma 2) are not made to answer, and share nothing: Qwen2-VL-2B-Instruct is loaded beside them.
+            base, and answers nonsense: name the base then.
         encoder: Its vision tower, embeddings and norms are shared where it is built on the same weights.
         device: None takes the encoder's, or the best there is.
         dtype: None takes the encoder's, or the fastest that keeps the model's range.
@@ -144,11 +143,6 @@ def load_local_chat(
         base = replace(ours.files, name=_known_as(ours.files.base), adapter=None)
     else:
         base = find_model(DEFAULT_MODEL if model is None else model)
-    if base.family is not FAMILY:
-        raise InvalidInput(
-            f"{model} is of the family {base.family.title}, whose checkpoints encode and do not answer; "
-            f"name a Qwen2-VL such as {DEFAULT_MODEL}"
-        )
     if base.adapter is not None:
         raise InvalidInput(f"{model} is an adapter for embeddings; name the model it adapts, which can answer")
     place = ours.device if ours is not None and device is None else choose_device(device)

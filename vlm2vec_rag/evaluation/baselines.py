@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -33,31 +32,6 @@ def published() -> Mapping[tuple[str, Version], Mapping[str, float]]:
         if version == "page-fixed":
             columns[model, version] = {**columns[model, "v2.0.0"], **columns[model, version]}
     return MappingProxyType({key: MappingProxyType(column) for key, column in columns.items()})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedMeans:
-    """What a model's authors, or those of another, published of it: means only, no task by itself. In percent."""
-
-    model: str
-    date: str  # when it was published: 2026-08
-    source: str  # where
-    means: Mapping[str, float]  # image, video, visdoc and all of MMEB-V2; vidore_v3
-
-
-@cache
-def published_means() -> tuple[PublishedMeans, ...]:
-    """Models of 2026, the best over all of MMEB-V2 first; figures as published, not made here."""
-    groups = ("image", "video", "visdoc", "all", "vidore_v3")
-    return tuple(
-        PublishedMeans(
-            model=row["model"],
-            date=row["date"],
-            source=row["source"],
-            means=MappingProxyType({group: float(row[group]) for group in groups if row[group]}),
-        )
-        for row in _rows("published_means.tsv")
-    )
 
 
 @cache

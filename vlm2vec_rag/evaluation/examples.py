@@ -99,7 +99,6 @@ class Collector:
     candidates: dict[str, Example] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    _topics: set[str] = field(default_factory=set)
 
     def add(self, query: TaskQuery, candidates: Sequence[Example] = ()) -> None:
         """Take one row.
@@ -132,10 +131,8 @@ class Collector:
             except (InvalidInput, UnreadableMedia, TypeError, ValueError, IndexError, AttributeError) as error:
                 self.left_out.append(f"row {index}: {error}")
 
-    def note(self, text: str, topic: str = "") -> None:
-        """Keep a note, one for each topic: what holds for many rows is said of the first."""
-        if (topic or text) not in self._topics:
-            self._topics.add(topic or text)
+    def note(self, text: str) -> None:
+        if text not in self.notes:
             self.notes.append(text)
 
     def data(self) -> TaskData:

@@ -78,8 +78,7 @@ def _query_prompt(task: Task, row: Mapping[str, Any], collector: Collector) -> s
     own = _layout(row["qry_inst"], text, _shows_image(task), strip=task.parser in ("image_qa", "image_i2i_vg"))
     own += "\n\n" if task.name == "VisDial" else "\n"  # image_t2i_eval.py:20-21
     if own != table:
-        told = f"the rows' own instruction was used, such as {own!r}, where the task table has {table!r}"
-        collector.note(told, topic="own instruction")
+        collector.note(f"the rows' own instruction was used, {own!r}, where the task table has {table!r}")
     return own
 
 

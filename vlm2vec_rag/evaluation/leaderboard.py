@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlm2vec_rag.evaluation.baselines import PAGE_FIXED_TASKS, PublishedMeans, published, published_means
+from vlm2vec_rag.evaluation.baselines import PAGE_FIXED_TASKS, published
 from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.tasks import TASKS
 
@@ -66,9 +66,7 @@ def write_csv(path: Path, model: str, results: Sequence[TaskResult]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        later = [each for each in published_means() if "all" in each.means]
-        writer.writerow([*header, *map(title_of, later), "notes"])
-        no_task = [""] * len(later)  # only means were published
+        writer.writerow([*header, "notes"])
         for name, task in TASKS.items():
             result = by_task.get(name)
             own, *others = (_cell(column.get(name)) for column in scores.values())
@@ -76,21 +74,14 @@ def write_csv(path: Path, model: str, results: Sequence[TaskResult]) -> None:
             about += [result.status, str(result.n_queries), str(result.n_left_out)] if result else ["not run", "", ""]
             notes = "; ".join(result.notes) if result else ""
             lead = [name, task.modality, task.family, task.metric, data_version(name)]
-            writer.writerow([*lead, own, *about, *others, *no_task, notes])
+            writer.writerow([*lead, own, *about, *others, notes])
         column_means = [means(column) for column in scores.values()]
         for group in (*MODALITIES, "all"):
-            mean, *means_of_columns = (each[group] for each in column_means)
+            mean, *published_means = (each[group] for each in column_means)
             about = ["", "", "" if mean.is_complete else "incomplete", "", ""]
             coverage = f"{mean.n_scored} of {mean.n_tasks} tasks"
             lead = [f"mean {group} ({mean.n_tasks})", group, "", "", coverage]
-            theirs = [*(each.value for each in means_of_columns), *(each.means.get(group) for each in later)]
-            sources = "published, from " + ", ".join(dict.fromkeys(each.source for each in later))
-            writer.writerow([*lead, _cell(mean.value), *about, *map(_cell, theirs), sources])
-
-
-def title_of(published: PublishedMeans) -> str:
-    """A column of means that were published: the model, and that and when it was."""
-    return f"{published.model} (published {published.date})"
+            writer.writerow([*lead, _cell(mean.value), *about, *(_cell(each.value) for each in published_means), ""])
 
 
 def data_version(task: str) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS, plain
+from vlm2vec_rag.encoder.qwen2vl.prompts import plain
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.frames import kept_indices, shown_indices
 from vlm2vec_rag.evaluation.tasks import TASKS
@@ -148,7 +148,7 @@ class MtebModel:
         own = self.instructions.get(task.name, {}).get(side or "query")
         chosen = own if own is not None else instruction or None
         named = MMEB_TASKS.get(task.name) or (_CLASSIFYING.get(task.type) if side is None else None)
-        mmeb = TASKS.get(named or "") if self.encoder.prompts is PROMPTS else None
+        mmeb = TASKS.get(named or "")
         if mmeb is not None and chosen is None:
             if side == "document" or (side is None and not shown):
                 return mmeb.target_prompt(plain(text), shown)

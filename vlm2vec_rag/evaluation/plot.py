@@ -17,21 +17,14 @@ _GREY = "#8a929c"  # readable on white and on black
 _OWN = "#2563c9"
 # dots of other models, told apart by form as well as by colour
 _STYLES = (("o", "#d9822b"), ("s", "#3d9970"), ("^", "#8e63ce"), ("v", "#c2410c"), ("P", "#0891b2"), ("X", "#be185d"))
-# models of which only means are published: thin marks
-_LATER_STYLES = (
-    ("1", "#b45309"), ("2", "#15803d"), ("3", "#7e22ce"), ("4", "#0e7490"), ("+", "#be123c"), ("x", "#4d7c0f"),
-)  # fmt: skip
 
 
-def family_chart(
-    scores: Mapping[str, Mapping[str, float | None]], own: str, later: Mapping[str, Mapping[str, float]] | None = None
-) -> Figure:
+def family_chart(scores: Mapping[str, Mapping[str, float | None]], own: str) -> Figure:
     """Draw the chart.
 
     Args:
         scores: Title of a model -> task -> percent.
         own: Which of them is one's own.
-        later: Title of a model -> group -> percent, where only means over modalities and all are known; small dots.
     """
     require("matplotlib", "eval")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -50,9 +43,6 @@ def family_chart(
         axes.scatter(
             *zip(*known, strict=True), s=34, marker=marker, color=colour, alpha=0.75, label=title, linewidths=0
         )
-    for title, (marker, colour) in zip(later or {}, _LATER_STYLES, strict=False):
-        known = [((later or {})[title][group], row) for group, row in rows.items() if group in (later or {})[title]]
-        axes.scatter(*zip(*known, strict=True), s=26, marker=marker, color=colour, label=title, linewidths=1)
     mine = [(by_model[own][group].value, row) for group, row in rows.items() if by_model[own][group].value is not None]
     if mine:
         axes.scatter(*zip(*mine, strict=True), s=95, marker="D", color=_OWN, edgecolors="white", label=own, zorder=3)

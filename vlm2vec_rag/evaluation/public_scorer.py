@@ -1,26 +1,23 @@
 """The public scorer's own arithmetic, where it differs from the textbook, for comparing with published scores.
 
-Four differences (VLM2Vec `src/eval_utils/metrics.py`, `eval.py` and the parsers at 6e1e1d4):
+Three differences (VLM2Vec `src/eval_utils/metrics.py` and `eval.py` at 6e1e1d4):
 
 - graded nDCG pairs labels with gains after `list(set(labels))` has shuffled the labels, so a graded score depends on
   `PYTHONHASHSEED`: a perfect ranking of gains (2, 1, 1) scores 0.84, 0.88 or 1.0. With equal gains it is right;
 - average precision divides by min(relevant, k), not by relevant;
-- ties stand in whatever order numpy's unstable sort leaves them;
-- where words look for captioned images (WebQA, EDIS), a candidate is known by its file alone, so an image that comes
-  with several captions is read with the first one everywhere (`image_t2i_eval.py:45`, `generate_cand_dataset`).
+- ties stand in whatever order numpy's unstable sort leaves them.
 
-Ties are a matter of ranking, so they live in `order`; hit, recall and reciprocal rank have no quirk of their own.
+The last one is a matter of ranking, so it lives in `order`; hit, recall and reciprocal rank have no quirk of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from vlm2vec_rag.evaluation import metrics
-from vlm2vec_rag.evaluation.examples import Example, ImageFile, TaskData, TaskQuery
 
 
 def order(scores: npt.ArrayLike, names: Sequence[str]) -> list[str]:
@@ -54,26 +51,3 @@ def average_precision(ranking: Sequence[str], relevance: metrics.Relevance, k: i
     if not relevant:
         return 0.0
     return metrics.average_precision(ranking, relevance, k) * relevant / min(relevant, k)
-
-
-def one_caption_each(data: TaskData) -> TaskData:
-    """The same task with one candidate for each image file: the first that comes, with its caption."""
-    first: dict[str, str] = {}  # file -> name of its first candidate
-    stands_for: dict[str, str] = {}
-    for candidate in data.candidates():
-        file = str(candidate.visual.path) if isinstance(candidate.visual, ImageFile) else candidate.name
-        stands_for[candidate.name] = first.setdefault(file, candidate.name)
-    kept = set(first.values())
-
-    def candidates() -> Iterator[Example]:
-        return (each for each in data.candidates() if each.name in kept)
-
-    queries = [
-        TaskQuery(
-            query.example,
-            {stands_for[name]: gain for name, gain in query.relevance.items()},
-            None if query.candidates is None else tuple(dict.fromkeys(stands_for[name] for name in query.candidates)),
-        )
-        for query in data.queries
-    ]
-    return TaskData(queries, candidates, data.left_out, data.notes)

@@ -8,9 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from vlm2vec_rag.evaluation.baselines import published_means
 from vlm2vec_rag.evaluation.html_page import write_page
-from vlm2vec_rag.evaluation.leaderboard import FAMILIES, MODALITIES, columns, data_version, means, title_of
+from vlm2vec_rag.evaluation.leaderboard import FAMILIES, MODALITIES, columns, data_version, means
 from vlm2vec_rag.evaluation.plot import as_svg, family_chart, save_png
 from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.tasks import TASKS
@@ -19,18 +18,6 @@ from vlm2vec_rag.evaluation.tasks import TASKS
 _SHOWN = tuple(f"{model} (page-fixed)" for model in ("VLM2Vec-V2.0", "GME-2B", "GME-7B", "ColPali-v1.3"))
 _SHOWN += tuple(f"{model} (page-fixed)" for model in ("LamRA-Qwen2.5", "VLM2Vec-V1-2B"))
 _NAMES = {"image": "Image", "video": "Video", "visdoc": "Visual documents", "all": "All tasks"}
-_LATER_GROUPS = {**_NAMES, "vidore_v3": "ViDoRe v3"}
-# of the models of 2026 those in the chart; the table has them all
-_LATER = frozenset(
-    {
-        "WeMM-Embedding-9B",
-        "WeMM-Embedding-2B",
-        "Qwen3-VL-Embedding-8B",
-        "Qwen3-VL-Embedding-2B",
-        "Seed-1.6-embedding-1215",
-        "RzenEmbed-8B",
-    }
-)
 
 
 def write_report(folder: Path, model: str, results: Sequence[TaskResult]) -> tuple[Path, Path]:
@@ -43,8 +30,7 @@ def write_report(folder: Path, model: str, results: Sequence[TaskResult]) -> tup
     """
     every = columns(model, results)
     scores = {title: every[title] for title in (model, *_SHOWN)}
-    later = {title_of(each): each.means for each in published_means() if each.model in _LATER}
-    figure = family_chart(scores, model, later)
+    figure = family_chart(scores, model)
     chart = folder / "families.png"
     save_png(figure, chart)
     page = write_page(
@@ -57,15 +43,6 @@ def write_report(folder: Path, model: str, results: Sequence[TaskResult]) -> tup
         chart=Markup(as_svg(figure)),  # noqa: S704  matplotlib's own markup, which escapes its labels
         family_columns=[("Family", False), ("Tasks", True), *((_short(title), True) for title in scores)],
         families=_families(scores, model),
-        later_columns=[("Model", False), *((name, True) for name in _LATER_GROUPS.values()), ("Published", False)],
-        later=[
-            {
-                "name": each.model,
-                "percents": [each.means.get(group) for group in _LATER_GROUPS],
-                "source": f"{each.date}, {each.source}",
-            }
-            for each in published_means()
-        ],
         task_columns=[
             *((name, False) for name in ("Task", "Family", "Metric")),
             *((name, True) for name in ("Score", "95 %", "Queries", _short(_SHOWN[0]))),

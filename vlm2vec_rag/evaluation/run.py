@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import InvalidInput, MediaError, VlmRagError
 from vlm2vec_rag.evaluation import metrics
 from vlm2vec_rag.evaluation.baselines import PAGE_FIXED_TASKS
@@ -20,7 +19,6 @@ from vlm2vec_rag.evaluation.hub_layout import DataFolder, HubPath, missing
 from vlm2vec_rag.evaluation.intervals import bootstrap
 from vlm2vec_rag.evaluation.leaderboard import FAMILIES, MODALITIES
 from vlm2vec_rag.evaluation.parsers import read_task
-from vlm2vec_rag.evaluation.public_scorer import one_caption_each
 from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.scoring import CUTS, ScoredQuery, score
 from vlm2vec_rag.evaluation.tasks import TASKS, Task, task
@@ -94,15 +92,7 @@ def run(
 
     Returns:
         A result per task, the failed ones included; in other processes than the first, none.
-
-    Raises:
-        InvalidInput: The model is of a family with other prompts.
     """
-    if encoder.prompts is not PROMPTS:
-        raise InvalidInput(
-            f"{encoder.fingerprint.model} is of another family than VLM2Vec-V2, and these tasks are asked in "
-            "VLM2Vec-V2's own prompts; measure it with mteb, see vlm2vec_rag.evaluation.mteb_model"
-        )
     workers = workers or Workers()
     cache = VectorCache(settings.out / "vectors", encoder, rank=workers.rank, world=workers.world)
     runner = _Runner(encoder, settings, cache, workers, on_progress)
@@ -201,8 +191,6 @@ class _Runner:
         """
         try:
             data = read_task(each, self.settings.folder, self.settings.limit)
-            if self.settings.as_public and each.parser == "image_t2i":
-                data = one_caption_each(data)
             if self.workers.world > 1:
                 self.cache.fill([query.example for query in data.queries], self._progress(each))
                 self.cache.fill(data.candidates(), self._progress(each))

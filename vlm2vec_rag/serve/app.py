@@ -130,7 +130,8 @@ def encoder_of(shelf: Shelf) -> Any:
             known = served.library.fingerprint.model
             if name in ("", served.name, known, known.rpartition("/")[2]):
                 encoder = served.library.encoder
-                assert encoder is not None  # noqa: S101  a collection with vectors has one
+                if encoder is None:
+                    raise InvalidInput(f"{served.name} was opened for words only; serve it without --model none")
                 return encoder
         models = ", ".join(each.library.fingerprint.model for each in have)
         raise NotFound(f"there is no model {name[:80]!r} here; there is {models}")

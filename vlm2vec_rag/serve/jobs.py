@@ -118,7 +118,8 @@ class Job:
         """A file is in the collection, or failed."""
         if source in self.files or len(self.files) < MOST_FILES:
             step = self.files.setdefault(source, FileStep(Path(source).name))
-            step.state, step.error = ("failed", shown_reason(error, source)) if error else ("done", "")
+            reason = shown_reason(error, source).removeprefix(f"{step.name}: ")
+            step.state, step.error = ("failed", reason) if error else ("done", "")
         self.files_done += 1
         self.files_failed += error is not None
         self._begin_next()

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import tiny_qwen3vl
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil
 
 from vlm2vec_rag import load_encoder
 from vlm2vec_rag.chat import ImagePart, Message, TextPart, open_chat_model
 from vlm2vec_rag.chat.chatml import inputs, render
-from vlm2vec_rag.chat.local import load_local_chat
 from vlm2vec_rag.errors import ChatError, InvalidInput, ModelNotFound
 
 # Qwen2-VL-2B-Instruct's chat template (Apache-2.0), without its branches for videos and for counting images
@@ -148,12 +146,6 @@ def test_words_cannot_end_their_turn_or_pass_for_images(reference):
     settings_ids = inputs([Message.of("user", attack)], tokenizer, _patch_settings(), 10**6)["input_ids"][0].tolist()
     special = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>", "<|image_pad|>"])
     assert [settings_ids.count(each) for each in special] == [3, 2, 0]  # system, user and the answer's own
-
-
-def test_a_model_of_a_family_that_only_encodes_is_refused(tmp_path):
-    folder = tiny_qwen3vl(tmp_path / "qwen3")
-    with pytest.raises(InvalidInput, match="Qwen3-VL-Embedding, whose checkpoints encode and do not answer"):
-        load_local_chat(folder, device="cpu")
 
 
 def _patch_settings():

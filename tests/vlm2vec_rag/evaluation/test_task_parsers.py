@@ -239,11 +239,10 @@ def test_rows_without_an_instruction_get_the_table_s(hub):
 
 def test_the_rows_own_instruction_wins_and_the_difference_is_noted(hub):
     row = {"qry_inst": "<|image_1|>\nAnswer:", "qry_text": "what?", "tgt_text": ["x", "y"]}
-    rows = [{**row, "qry_text": f"what {i}?", "qry_img_path": hub.image("a.png")} for i in range(3)]
-    hub.rows("OK-VQA", rows)
+    hub.rows("OK-VQA", [{**row, "qry_img_path": hub.image("a.png")}])
     data = read_task(TASKS["OK-VQA"], hub.folder)
-    assert data.queries[0].example.prompt == "<|image_pad|>\nAnswer: what 0?\n"
-    assert len(data.notes) == 1  # once for the task, not for each of its thousand rows
+    assert data.queries[0].example.prompt == "<|image_pad|>\nAnswer: what?\n"
+    assert len(data.notes) == 1
     assert "the rows' own instruction was used" in data.notes[0]
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.evaluation.parsers import read_task
-from vlm2vec_rag.evaluation.public_scorer import one_caption_each
 from vlm2vec_rag.evaluation.run import RunSettings, choose_tasks, earlier_results, results_folder, run
 from vlm2vec_rag.evaluation.tasks import TASKS
 from vlm2vec_rag.evaluation.vector_cache import VectorCache
@@ -227,32 +226,3 @@ def test_a_wrong_task_names_what_is_near():
         choose_tasks([""])
     with pytest.raises(InvalidInput, match="limit=0"):
         RunSettings(folder=None, out=None, limit=0)
-
-
-def test_the_public_scorer_reads_an_image_with_its_first_caption_everywhere(hub, tmp_path, tiny_encoder):
-    """WebQA and EDIS name a candidate by its file, so a second caption of the same image is never read there."""
-    image, other = hub.image("same.png"), hub.image("other.png")
-    row = {"qry_inst": "Find:", "tgt_inst": "<|image_1|>\nRead it:"}
-    rows = [
-        {**row, "qry_text": "one", "tgt_text": ["first", "b"], "tgt_img_path": [image, other]},
-        {**row, "qry_text": "two", "tgt_text": ["second", "b"], "tgt_img_path": [image, other]},
-    ]
-    hub.rows("EDIS", rows)
-    data = read_task(TASKS["EDIS"], hub.folder)
-    assert sorted(each.prompt.split()[-1] for each in data.candidates()) == ["b", "first", "second"]
-    public = one_caption_each(data)
-    assert sorted(each.prompt.split()[-1] for each in public.candidates()) == ["b", "first"]
-    names = [each.name for each in public.candidates()]
-    assert [query.candidates for query in public.queries] == [tuple(names)] * 2
-    assert [dict(query.relevance) for query in public.queries] == [{names[0]: 1.0}] * 2
-    counting = Counting(tiny_encoder)
-    run([TASKS["EDIS"]], counting, settings(hub, tmp_path, as_public=True))
-    assert counting.encoded == 2 + 2
-
-
-def test_a_model_of_another_family_is_not_asked_in_vlm2vecs_prompts(mini, tmp_path, tiny_encoder):
-    class Other(Counting):
-        prompts = object()
-
-    with pytest.raises(InvalidInput, match=r"another family than VLM2Vec-V2.*measure it with mteb"):
-        run([TASKS["MSVD"]], Other(tiny_encoder), settings(mini("MSVD"), tmp_path))
