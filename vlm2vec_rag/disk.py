@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vlm2vec_rag.errors import DiskFull
+
 _CACHE_TAG = "CACHEDIR.TAG"
 _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
@@ -86,3 +88,60 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_room(folder: Path, needed_bytes: int, doing: str) -> None:
+    """Refuse to begin what would fill the disk; half a write is worse than none.
+
+    Raises:
+        DiskFull: Fewer bytes are free; the message says how many, and what to do.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise DiskFull(
+            f"the disk of {folder} has {free / 1e6:,.0f} MB free, and {needed_bytes / 1e6:,.0f} MB are wanted to "
+            f"{doing}; nothing was lost: make room, and run the same again"
+        )
+
+
+def disk_bytes(folder: Path) -> int:
+    """What the files below a folder take on disk: some are long and mostly holes, so their length says little."""
+    total = 0
+    for inside, _, files in os.walk(folder):
+        for each in files:
+            try:
+                stat = Path(inside, each).stat()
+            except FileNotFoundError:  # an index being built moves files about
+                continue
+            total += stat.st_blocks * 512 if hasattr(stat, "st_blocks") else stat.st_size
+    return total
+
+
+def copy_sparse(source: str | Path, target: str | Path) -> None:
+    """Copy a file without its holes, which take no room on the disk; its length and what is in it are the same."""
+    if not hasattr(os, "SEEK_DATA"):
+        shutil.copy2(source, target)
+        return
+    with Path(source).open("rb") as given, Path(target).open("wb") as made:
+        size = os.fstat(given.fileno()).st_size
+        at = 0
+        while at < size:
+            try:
+                at = os.lseek(given.fileno(), at, os.SEEK_DATA)
+            except OSError:  # nothing but a hole to the end
+                break
+            end = os.lseek(given.fileno(), at, os.SEEK_HOLE)
+            given.seek(at)
+            made.seek(at)
+            while at < end:
+                block = given.read(min(end - at, _BLOCK))
+                if not block:  # it became shorter meanwhile
+                    break
+                made.write(block)
+                at += len(block)
+            at = end
+        made.truncate(size)
+    shutil.copystat(source, target)
+
+
+_BLOCK = 8 << 20

@@ -55,6 +55,8 @@ class Store:
         self.aliases: dict[str, str] = {}
         self.strict: dict[str, dict[str, Any]] = {}
         self.snapshots: dict[str, list[dict[str, Any]]] = {}
+        # vectors of length one, which a server keeps as they are, and the in-memory store divides by their length again
+        self.units: dict[tuple[str, str, str], list[float]] = {}
         self._rates: dict[tuple[str, str], RateLimit] = {}
         self._store = QdrantLocal(":memory:")
 
@@ -351,6 +353,11 @@ def _upsert(asks: Asked) -> models.UpdateResult:
     structs = [] if isinstance(points, models.Batch) else points
     for point in structs:
         _check_vectors(asks, point.vector)
+        for vector_name, vector in (point.vector if isinstance(point.vector, dict) else {}).items():
+            key = (asks.name, str(point.id), vector_name)
+            asks.of.units.pop(key, None)
+            if isinstance(vector, list) and abs(sum(each * each for each in vector) - 1) < 1e-6:
+                asks.of.units[key] = vector
     asks.store.upsert(asks.name, points)
     asks.of.written(asks, points.ids if isinstance(points, models.Batch) else [each.id for each in structs])
     return _completed()
@@ -387,7 +394,15 @@ def _check_vectors(asks: Asked, vectors: Any) -> None:
 
 def _retrieve(asks: Asked) -> list[models.Record]:
     asked = asks.parsed(models.PointRequest)
-    return asks.store.retrieve(asks.name, asked.ids, **_with(asked))
+    return _exact(asks, asks.store.retrieve(asks.name, asked.ids, **_with(asked)))
+
+
+def _exact(asks: Asked, records: list[models.Record]) -> list[models.Record]:
+    for record in records:
+        for name in record.vector if isinstance(record.vector, dict) else ():
+            if (unit := asks.of.units.get((asks.name, str(record.id), name))) is not None:
+                record.vector[name] = unit
+    return records
 
 
 def _ids_matching(asks: Asked, selector: Any) -> list[Any]:
@@ -483,7 +498,7 @@ def _scroll(asks: Asked) -> models.ScrollResult:
         order_by=asked.order_by,
         **_with(asked),
     )
-    return models.ScrollResult(points=points, next_page_offset=following)
+    return models.ScrollResult(points=_exact(asks, points), next_page_offset=following)
 
 
 def _count(asks: Asked) -> models.CountResult:

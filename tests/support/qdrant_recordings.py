@@ -23,6 +23,9 @@ NOT_RECORDED: dict[str, str] = {
     r"POST /collections/\*/points/query \.prefetch\[\]\.(filter|params)": (
         "both are fields of a prefetch in Qdrant's API, as of a query; sent by hand to 1.18.3 when fusion was timed"
     ),
+    r"POST /collections/aliases \.actions\[\]\.delete_alias\.alias_name string": (
+        "the counterpart of create_alias in Qdrant's API; several actions of one request are taken together"
+    ),
     r"POST /collections/\*/points/scroll\?consistency": (
         "recorded for a query; every read of Qdrant's API takes it, and counts of copies were compared so by hand"
     ),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.collection.filters import Filter
 from vlm2vec_rag.collection.manifest import Source
-from vlm2vec_rag.collection.open import open_collection
+from vlm2vec_rag.collection.open import open_collection, repair_collection
 from vlm2vec_rag.collection.points import Found, Payload, Point, point_id
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "Source",
     "open_collection",
     "point_id",
+    "repair_collection",
 ]
 
 _LATER = {

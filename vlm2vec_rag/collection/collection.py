@@ -128,6 +128,16 @@ class Collection:
         )
 
     @property
+    def language(self) -> str:
+        """Whose stopwords and stemming its words were cut with."""
+        return self._record.language
+
+    @property
+    def indexed_fields(self) -> Mapping[str, str]:
+        """Fields of `metadata` with a payload index, and their types; "" until a point with the field tells."""
+        return self._record.indexed
+
+    @property
     def engine(self) -> Engine:
         """The place it lives at, open."""
         return self._engine
@@ -234,6 +244,17 @@ class Collection:
         """All points, or all that pass the filter, in no particular order; read page by page."""
         for record in self._records(filter, with_payload=True, with_vectors=self._vector_names(with_vectors)):
             yield point_of(record)
+
+    def records(self, *, with_payload: bool | list[str] = True, with_vectors: bool = False) -> Iterator[models.Record]:
+        """All points as Qdrant gives them, with all vectors or none; read page by page."""
+        return self._records(None, with_payload=with_payload, with_vectors=with_vectors)
+
+    def read_records(
+        self, ids: Sequence[str], with_payload: bool | list[str], *, with_vectors: bool = False
+    ) -> list[models.Record]:
+        """Points by id as Qdrant gives them, in no particular order."""
+        with self._engine.errors("read points"):
+            return self.client.retrieve(self.name, ids=list(ids), with_payload=with_payload, with_vectors=with_vectors)
 
     def sources(self, filter: Filter | None = None) -> dict[str, Source]:
         """Every source in the collection with what its points say of it, by name.
@@ -348,6 +369,12 @@ class Collection:
         with self._engine.errors("build the search index"):
             return self._engine.optimize(self.name, wait=wait)
 
+    @property
+    def rebuild_name(self) -> str:
+        """Under which name to build a collection that will take this one's place."""
+        with self._engine.errors("look up its name"):
+            return self._engine.rebuild_name(self.name)
+
     def replace_by(self, other: Collection) -> None:
         """Let another collection of the same place take this one's, under its name. Open it again afterwards."""
         with self._engine.errors("put the new collection in the old one's place"):
@@ -356,7 +383,7 @@ class Collection:
     def drop(self) -> None:
         """Delete the collection with all its points, and close it."""
         with self._engine.errors("delete the collection"):
-            self.client.delete_collection(self.name)
+            self._engine.drop(self.name)
         self.close()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vlm2vec_rag.collection.edge.client import EdgeClient
 from vlm2vec_rag.collection.engine import Engine
 from vlm2vec_rag.collection.searching import Ranking, Search
+from vlm2vec_rag.disk import disk_bytes
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.limits import Limits
@@ -55,12 +56,15 @@ class EmbeddedEngine(Engine):
     def optimize(self, name: str, *, wait: bool) -> bool:
         return self._edge.optimize(name, wait=wait)
 
+    def repair(self, name: str) -> int:
+        """Let what is left of a damaged collection be all of it; returns how many points that is."""
+        return self._edge.repair(name)
+
     def replace(self, name: str, by: str) -> None:
         self._edge.replace_collection(name, by)
 
     def size_bytes(self, name: str) -> int:
-        walk = os.walk(self._edge.path_of(name))
-        return sum(_disk_bytes(Path(folder, file)) for folder, _, files in walk for file in files)
+        return disk_bytes(self._edge.path_of(name))
 
     def close(self) -> None:
         with _guard:
@@ -68,12 +72,3 @@ class EmbeddedEngine(Engine):
             users.discard(self)
             if not users:
                 self._edge.close()
-
-
-def _disk_bytes(file: Path) -> int:
-    """What a file takes on disk: the engine's log files are long and mostly empty, so their length says little."""
-    try:
-        stat = file.stat()
-    except FileNotFoundError:  # an index being built moves files about
-        return 0
-    return stat.st_blocks * 512 if hasattr(stat, "st_blocks") else stat.st_size

@@ -86,6 +86,22 @@ class Engine:
         """Build the search index over what has none; False when there is nothing to do, or the engine does it alone."""
         return False
 
+    def names(self) -> list[str]:
+        """The collections there."""
+        return [each.name for each in self.client.get_collections().collections]
+
+    def finish_replacing(self, name: str) -> bool:
+        """Finish a `replace` that was interrupted; True when the collection is there again."""
+        return False
+
+    def rebuild_name(self, name: str) -> str:
+        """Under which name to build a collection that will take another's place."""
+        return name + REBUILD_SUFFIX
+
+    def drop(self, name: str) -> None:
+        """Delete a collection with all its points."""
+        self.client.delete_collection(name)
+
     def replace(self, name: str, by: str) -> None:
         """Put a whole collection in the place of another in one step: at every moment one of them is found there."""
         raise CollectionError(f"Qdrant ({self.kind}, {self.location}) cannot put one collection in another's place")

@@ -83,11 +83,10 @@ def open_collection(
     where = f"collection {name!r} at {engine.location}"
     try:
         with engine.errors("open the collection"):
-            is_new = not engine.client.collection_exists(name)
+            is_new = not engine.client.collection_exists(name) and not engine.finish_replacing(name)
             if is_new:
                 if fingerprint is None or not create:
-                    there = [each.name for each in engine.client.get_collections().collections]
-                    raise CollectionNotFound(_not_found(name, engine.location, there, fingerprint))
+                    raise CollectionNotFound(_not_found(name, engine.location, engine.names(), fingerprint))
                 words = Bm25(language or DEFAULT_LANGUAGE)  # refuses an unknown language before anything is made
                 record = Record(fingerprint=fingerprint, language=words.language, indexed=wanted)
                 arguments = creation(
@@ -115,6 +114,31 @@ def open_collection(
     except BaseException:
         engine.close()
         raise
+
+
+def repair_collection(location: str | os.PathLike[str], name: str = "default") -> int:
+    """Keep what is left of a damaged collection in a folder; `index` then finds which files are incomplete.
+
+    Returns:
+        How many points are left.
+
+    Raises:
+        InvalidInput: The location is no folder.
+        CollectionNotFound: It is not there.
+        CollectionDamaged: Not even the engine can open what is left.
+    """
+    from vlm2vec_rag.collection.embedded import EmbeddedEngine
+
+    place = os.fspath(location)
+    if place == ":memory:" or is_address(place):
+        raise InvalidInput(f"{place!r} is no folder; a server repairs its own collections")
+    _require_folder(place, name, None)
+    engine = EmbeddedEngine(Path(place).expanduser())
+    try:
+        with engine.errors("repair the collection"):
+            return engine.repair(name)
+    finally:
+        engine.close()
 
 
 def _checked(place: str) -> str:

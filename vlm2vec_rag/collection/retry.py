@@ -29,6 +29,9 @@ AWAY = frozenset({502, 503, 504})
 CONNECT_S = 5.0
 """How long making a connection may take. Longer waits only help where a machine is gone, and then the next is asked."""
 
+MOST_MISSES = 3
+"""How often points of a collection that is not there are asked for."""
+
 _CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """Most likely of a connection that was kept open, and that the other end had closed meanwhile."""
 
@@ -80,6 +83,10 @@ def helps(response: httpx.Response) -> bool:
     return _NO_SPACE not in response.content and _COPIES_APART not in response.content
 
 
+def _is_gone(response: httpx.Response) -> bool:
+    return response.status_code == httpx.codes.NOT_FOUND and b"doesn't exist" in response.content
+
+
 class Nodes:
     """The addresses of one server or cluster, and which of them is asked at present. Shared by all its connections.
 
@@ -125,6 +132,7 @@ class _Attempt:
     waits: Iterator[float]
     tried: int = 0  # addresses that were away, one after the other
     stumbled: bool = False
+    missed: int = 0
 
     @classmethod
     def of(cls, nodes: Nodes, policy: RetryPolicy, request: httpx.Request) -> _Attempt:
@@ -150,6 +158,10 @@ class _Attempt:
 
     def after_answer(self, address: Address, response: httpx.Response) -> float | None:
         """The same after an answer; None as well when asking again would not help."""
+        if _is_gone(response) and b"/points" in self.path and self.missed < MOST_MISSES:
+            # a moment ago the collection was there: it is making room for an alias of its name
+            self.missed += 1
+            return self.policy.first_s
         return self._after(address, response, f"HTTP {response.status_code}") if helps(response) else None
 
     def _after(self, address: Address, response: httpx.Response | None, reason: str) -> float | None:

@@ -19,7 +19,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from vlm2vec_rag.collection import faults
 from vlm2vec_rag.collection.addresses import Address, candidates, check_key_is_safe, without_credentials
-from vlm2vec_rag.collection.engine import Engine, scored
+from vlm2vec_rag.collection.engine import REBUILD_SUFFIX, Engine, scored
 from vlm2vec_rag.collection.faults import API_KEY_VARIABLE
 from vlm2vec_rag.collection.retry import CONNECT_S, AsyncRetryingTransport, Nodes, RetryingTransport, RetryPolicy
 from vlm2vec_rag.collection.schema import Cluster
@@ -34,6 +34,12 @@ logger = logging.getLogger(__name__)
 OLDEST_VERSION = (1, 16)  # the first that keeps a collection's metadata, and with it the fingerprint
 FUSION = (1, 17)  # the oldest that is asked to fuse rankings; 1.18 was seen to
 MEMORY_TIERS = (1, 19)  # the first that takes `memory` in place of `on_disk` and `always_ram`
+OTHER_SUFFIX = "~next"
+"""Of the name under which a collection is built while the alias stands for the one with REBUILD_SUFFIX."""
+
+REPLACES = "vlm2vec_rag_replaces"
+"""In a collection's metadata: the name whose place it takes, should that be interrupted."""
+
 NODES_FOR_COPIES = 3  # with two, a vote on the cluster's own state stalls when one is away
 VERSIONS_APART = 2  # minor versions between client and server: 1.18 with client 1.20 was seen to work
 
@@ -131,6 +137,58 @@ class ServerEngine(Engine):
                 if (answered := ask.query_points(name, query_request=each).result) is not None
             ]
         return Ranking.of(search, search.by_side(scored(each.points) for each in responses))
+
+    # another collection in one's place
+
+    def names(self) -> list[str]:
+        try:
+            aliases = list(self._aliases())
+        except UnexpectedResponse:  # a token for one collection may not be told
+            aliases = []
+        return sorted({*super().names(), *aliases})
+
+    def rebuild_name(self, name: str) -> str:
+        first, second = name + REBUILD_SUFFIX, name + OTHER_SUFFIX
+        return second if self._aliases().get(name) == first else first
+
+    def drop(self, name: str) -> None:
+        self.client.delete_collection(self._aliases().get(name, name))
+
+    def replace(self, name: str, by: str) -> None:
+        """Let an alias of this name stand for the other collection; open collections go on under the name.
+
+        An alias is turned in one step. A collection of the name itself has to make room for the alias first: between
+        two requests only the other collection is there, whole, and whoever opens the name meanwhile puts up the alias.
+        Requests for points that fall in between are asked again.
+        """
+        former = self._aliases().get(name)
+        if former is None:
+            self.client.update_collection(by, metadata={REPLACES: name})
+            self.client.delete_collection(name)
+            self._point(name, by)
+            return
+        if former != by:
+            self._point(name, by, instead=True)
+            self.client.delete_collection(former)
+
+    def finish_replacing(self, name: str) -> bool:
+        for by in (name + REBUILD_SUFFIX, name + OTHER_SUFFIX):
+            if self.client.collection_exists(by):
+                metadata = self.client.get_collection(by).config.metadata or {}
+                if metadata.get(REPLACES) == name:
+                    self._point(name, by)
+                    return True
+        return False
+
+    def _aliases(self) -> dict[str, str]:
+        return {each.alias_name: each.collection_name for each in self.client.get_aliases().aliases}
+
+    def _point(self, alias: str, name: str, *, instead: bool = False) -> None:
+        gone = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        made = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=name, alias_name=alias))
+        self.client.update_collection_aliases([gone, made] if instead else [made])
+
+    # what went wrong
 
     def is_copy_missing(self, error: Exception) -> bool:
         return faults.is_copy_missing(error)

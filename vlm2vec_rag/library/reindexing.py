@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlm2vec_rag.collection.engine import REBUILD_SUFFIX
 from vlm2vec_rag.documents import metadata_of, read_item
 from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.errors import CollectionError, FingerprintMismatch, InvalidInput
@@ -38,7 +37,7 @@ def rebuild(
     """Embed all that a library holds anew and let the result take its place; see `Library.reindex`."""
     files = _files_of(library)
     in_memory = library.place == ":memory:"
-    name = library.name if in_memory else library.name + REBUILD_SUFFIX
+    name = library.name if in_memory else library.collection.rebuild_name
     wanted: dict[str, Any] = {**_kept(library), **_budget(library, model, adapter), "name": name}
     if model is None and adapter is None:
         model = library.encoder if library.model is None else library.model.model

@@ -12,10 +12,11 @@ import sys
 import qdrant_edge
 
 
-def main(shard_path: str, parent: int) -> None:
+def main(shard_path: str, parent: int, *, gives_way: bool) -> None:
     end_with(parent)
-    if hasattr(os, "nice"):
-        os.nice(10)  # searches go first
+    if gives_way and hasattr(os, "nice"):
+        # searches go first; not where someone waits for the index, whom a busy machine would keep waiting for long
+        os.nice(10)
     shard = qdrant_edge.EdgeShard.load(shard_path)
     shard.optimize()
     shard.flush()
@@ -32,4 +33,4 @@ def end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), gives_way="--nice" in sys.argv[3:])

@@ -30,6 +30,7 @@ class Build:
         path: Path,
         *,
         pending: int,
+        in_background: bool,
         on_success: Callable[[Build], None],
         on_end: Callable[[Build], None],
     ) -> None:
@@ -39,6 +40,7 @@ class Build:
         self.schema_changes: list[Any] = []
         self.error: Exception | None = None
         self._is_cancelled = False
+        self._in_background = in_background
         self._on_success = on_success
         self._on_end = on_end
         self._child: subprocess.Popen[str] | None = None
@@ -89,7 +91,7 @@ class Build:
             if self._is_cancelled:
                 raise CollectionError("the collection was closed")
             self._child = subprocess.Popen(  # noqa: S603  our own interpreter and our own file
-                [sys.executable, str(PROGRAM), str(self.path), str(os.getpid())],
+                [sys.executable, str(PROGRAM), str(self.path), str(os.getpid()), *["--nice"] * self._in_background],
                 env={**os.environ, "PYTHONPATH": paths},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

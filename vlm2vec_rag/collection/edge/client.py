@@ -157,6 +157,21 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
                     shard.close()
             self._folder.replace(collection_name, by)
 
+    def repair(self, collection_name: str) -> int:
+        """Let what is left of a damaged collection be all of it; returns how many points that is.
+
+        Raises:
+            CollectionDamaged: The engine cannot open what is left.
+        """
+        with self._opening:
+            self._folder.check_writable()
+            if shard := self._shards.pop(collection_name, None):
+                shard.close()
+            shard = Shard(self._folder.of(collection_name), accept_loss=True)
+            self._shards[collection_name] = shard
+            shard.flush()
+        return self.count(collection_name).count
+
     def path_of(self, collection_name: str) -> Path:
         """The folder of a collection."""
         return self._folder.of(collection_name)
@@ -168,6 +183,12 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
     def close(self, **_: Any) -> None:
         self._close()
 
+    def _opened(self, name: str) -> Shard:
+        if not self._folder.is_read_only:
+            return Shard(self._folder.of(name))
+        with self._folder.held_still():
+            return Shard(self._folder.of(name), is_read_only=True)
+
     def _shard(self, name: str) -> Shard:
         shard = self._shards.get(name)
         if shard is None:
@@ -175,7 +196,7 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
                 if self.is_closed:
                     raise CollectionError(f"{self._folder.path} is closed; open the collection again")
                 if name not in self._shards:
-                    self._shards[name] = Shard(self._folder.of(name))
+                    self._shards[name] = self._opened(name)
                 shard = self._shards[name]
         return shard
 

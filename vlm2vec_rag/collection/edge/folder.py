@@ -14,12 +14,14 @@ removed by the next process that opens the folder.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import socket
 import sys
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,7 +31,18 @@ from filelock import FileLock, Timeout
 
 from vlm2vec_rag.collection.engine import REBUILD_SUFFIX
 from vlm2vec_rag.disk import sync_folder, sync_tree
-from vlm2vec_rag.errors import CollectionError, CollectionLocked, CollectionNotFound, InvalidInput
+from vlm2vec_rag.errors import (
+    CollectionDamaged,
+    CollectionError,
+    CollectionLocked,
+    CollectionNotFound,
+    InvalidInput,
+)
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file of another process cannot be copied half written
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 _DESCRIPTION = "collection.json"
@@ -45,12 +58,12 @@ class Description:
     shard: str  # name of the present shard folder
     config: dict[str, Any]  # what `create_collection` was asked for, as qdrant-client's CreateCollection in JSON
     pending: int = 0  # points written since the search index was last built
+    points: int | None = None  # at least so many are there: acknowledged by a flush, less what was deleted since
 
     def write(self, folder: Path) -> None:
         """Replace the description in one step that survives a power cut."""
-        text = json.dumps(
-            {"format": FORMAT, "shard": self.shard, "pending": self.pending, "config": self.config}, indent=1
-        )
+        stored = {"format": FORMAT, "shard": self.shard, "pending": self.pending, "points": self.points}
+        text = json.dumps({**stored, "config": self.config}, indent=1)
         new = folder / f"{_DESCRIPTION}.new"
         with new.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -64,10 +77,11 @@ class Description:
         path = folder / _DESCRIPTION
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            version, description = stored["format"], cls(stored["shard"], stored["config"], stored["pending"])
+            version = stored["format"]
+            description = cls(stored["shard"], stored["config"], stored["pending"], stored.get("points"))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CollectionError(
-                f"{path} cannot be read ({error}); restore it from a backup, or index again"
+            raise CollectionDamaged(
+                f"{path} cannot be read ({error}); restore it from a backup, or remove {folder} and index again"
             ) from error
         if version > FORMAT:
             raise CollectionError(
@@ -82,13 +96,17 @@ class Description:
 class Folder:
     """A folder of collections, held by this process until `close`.
 
+    One that cannot be written to, such as one on a DVD or of another user, is open for reading: its collections are
+    copied to be searched, and no lock is held.
+
     Raises:
         CollectionLocked: Another process holds it; the message says which.
-        CollectionError: It cannot be made or written to.
+        CollectionError: It cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_read_only = False
         self._lock = FileLock(path / _LOCK, thread_local=False)  # opened in one thread, closed in another
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -96,7 +114,10 @@ class Folder:
         except Timeout:
             raise CollectionLocked(_locked(path)) from None
         except OSError as error:
-            raise CollectionError(f"{path} cannot be opened for writing: {error}; choose another folder") from error
+            if not path.is_dir() or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise CollectionError(f"{path} cannot be opened for writing: {error}; choose another folder") from error
+            self.is_read_only = True
+            return
         owner = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -105,6 +126,37 @@ class Folder:
         }
         (path / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
         self._tidy()
+
+    @contextlib.contextmanager
+    def held_still(self) -> Iterator[None]:
+        """Keep writers out while a collection is copied to be read.
+
+        Raises:
+            CollectionLocked: One is writing.
+        """
+        try:
+            descriptor = os.open(self.path / _LOCK, os.O_RDONLY)
+        except OSError:  # never opened by anyone, or on a disk that knows no locks
+            yield
+            return
+        try:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise CollectionLocked(_locked(self.path)) from None
+            yield
+        finally:
+            os.close(descriptor)  # and with it goes the lock
+
+    def check_writable(self) -> None:
+        """Refuse to change what can only be read.
+
+        Raises:
+            CollectionError: It is so.
+        """
+        if self.is_read_only:
+            raise CollectionError(read_only(self.path))
 
     def names(self) -> list[str]:
         """The collections in here."""
@@ -127,6 +179,7 @@ class Folder:
     @contextlib.contextmanager
     def making(self, name: str) -> Any:
         """Give a folder to make a collection in; it appears under its name when the block ends without an error."""
+        self.check_writable()
         if not is_name(name):
             raise InvalidInput(
                 f"{name!r} cannot name a collection; expected up to 255 characters, none of them "
@@ -146,6 +199,7 @@ class Folder:
             raise
 
     def delete(self, name: str) -> None:
+        self.check_writable()
         side = self.path / f".deleted-{uuid.uuid4().hex}"
         self.of(name).rename(side)
         sync_folder(self.path)
@@ -157,6 +211,7 @@ class Folder:
         The files are linked into place before `collection.json` changes: a crash before that step leaves the old
         collection whole, one after it the new one, and `_tidy` removes what was left over.
         """
+        self.check_writable()
         old, new = self.of(name), self.of(by)
         description = Description.read(new)
         shutil.copytree(new / description.shard, old / description.shard, copy_function=_link)
@@ -168,6 +223,8 @@ class Folder:
         shutil.rmtree(old / was, ignore_errors=True)
 
     def close(self) -> None:
+        if self.is_read_only:
+            return
         (self.path / _OWNER).unlink(missing_ok=True)
         self._lock.release()
 
@@ -215,6 +272,11 @@ def new_shard_name() -> str:
 
 def is_name(name: str) -> bool:
     return 0 < len(name) <= 255 and not name.startswith(".") and not _NOT_IN_A_NAME & set(name)
+
+
+def read_only(path: Path) -> str:
+    """What to say to who would change a folder that can only be read."""
+    return f"{path} can only be read: its disk or its owner lets nobody else write; copy it to a folder of your own"
 
 
 def _locked(path: Path) -> str:

@@ -72,13 +72,13 @@ class Writing:
         )
 
     def delete(self, collection_name: str, points_selector: Any, **_: Any) -> models.UpdateResult:
-        return self._update(
-            collection_name,
-            points_selector,
-            _Operation.delete_points,
-            _Operation.delete_points_by_filter,
-            must_exist=False,
-        )
+        shard = self._shard(collection_name)
+        ids, condition = to_edge.selection_of(points_selector)
+        if ids is None:
+            shard.write_matching(_Operation.delete_points_by_filter(condition), condition, deletes=True)
+        else:
+            shard.delete(_Operation.delete_points(ids), ids)
+        return _completed()
 
     def set_payload(
         self, collection_name: str, payload: dict[str, Any], points: Any, key: str | None = None, **_: Any
@@ -121,15 +121,13 @@ class Writing:
         selector: Any,
         by_ids: Callable[[list[Any]], Any],
         by_filter: Callable[[Any], Any],
-        *,
-        must_exist: bool = True,
     ) -> models.UpdateResult:
         shard = self._shard(name)
         ids, condition = to_edge.selection_of(selector)
         if ids is None:
             shard.write_matching(by_filter(condition), condition)
         else:
-            shard.write(by_ids(ids), ids, must_exist=must_exist)
+            shard.write(by_ids(ids), ids, must_exist=True)
         return _completed()
 
 
