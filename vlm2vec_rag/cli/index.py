@@ -9,10 +9,10 @@ import typer
 
 from vlm2vec_rag.cli.console import complain, err, note, print_report
 from vlm2vec_rag.cli.options import BuildOptions, with_options
-from vlm2vec_rag.library.progress import IndexProgress
+from vlm2vec_rag.library.progress import IndexProgress, counted
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.library import IndexReport
+    from vlm2vec_rag.library import IndexReport, Library
     from vlm2vec_rag.media import MediaSettings
 
 
@@ -43,10 +43,18 @@ def index_command(
 ) -> None:
     """Index files and folders. Unchanged files are skipped; run it again after a failure or a kill to go on."""
     media = media_settings(pdf_engine, video_reader, ocr=ocr)
-    with build.open(create=True, media=media, language=language) as library:
+    with build.open(create=True, media=media, language=language, **build.spread) as library:
+        tell_spread(library)
         report = run(library.index, paths, prune="all" if prune and yes else prune)
         print_report(report, with_vectors=library.collection.dim > 0)
     raise typer.Exit(1 if report.failures else 0)
+
+
+def tell_spread(library: Library) -> None:
+    """Say how a cluster keeps a collection that was just made."""
+    info = library.info()
+    if info.engine == "server" and not info.points and (info.copies > 1 or info.shards > 1):
+        note(f"new on the cluster: {counted(info.shards, 'shard')}, {info.copies} copies (--shards, --replicas)")
 
 
 @with_options
@@ -55,7 +63,7 @@ def reindex_command(build: BuildOptions) -> None:
     settings: dict[str, Any] = {name: value for name, value in build.budget.items() if value is not None}
     # opened with what is recorded: the model asked for is that of the new one
     with build.open(model=None, adapter=None, max_pixels=None, frames=None, dim=None) as library:
-        report = run(library.reindex, build.model, build.adapter, **settings)
+        report = run(library.reindex, build.model, build.adapter, **build.spread, **settings)
         print_report(report, with_vectors=library.collection.dim > 0)
     if report.failures:
         note("the old collection stays as it was; the same command goes on from here")

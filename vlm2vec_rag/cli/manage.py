@@ -1,16 +1,18 @@
-"""`list`, `remove` and `info`: what a collection holds."""
+"""`list`, `remove` and `info`: what a collection holds. `copy` and `repair`: the whole of it."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
-from vlm2vec_rag.cli.console import note, out, print_json, short
-from vlm2vec_rag.cli.options import PlaceOptions, with_options
+from vlm2vec_rag.cli.console import err, note, out, print_json, short
+from vlm2vec_rag.cli.options import PlaceOptions, SpreadOptions, with_options
 from vlm2vec_rag.library.progress import counted
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -65,21 +67,68 @@ def info_command(
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
+    location = info.location if info.engine == "server" else short(info.location)
     rows = {
-        "collection": f"{info.name} at {short(info.location)} ({info.engine})",
+        "collection": f"{info.name} at {location} ({info.engine})",
         "holds": f"{counted(files, 'file')} as {counted(info.points, 'item')} (pages, images, clips, passages)",
         "model": str(model or info.fingerprint.model) if info.dim else "none: words only",
         "vectors": f"{info.dim:,} numbers each; images up to {info.fingerprint.max_pixels:,} px, "
         f"{info.fingerprint.frames} frames a clip",
-        "search index": f"over {info.indexed_vectors:,} of {info.points:,} items; the others are compared one by one",
+        "search index": f"over {info.indexed_vectors or 0:,} of {info.points:,} items; "
+        "the others are compared one by one",
         "language": info.language,
+        "copies": f"{info.copies} of {counted(info.shards, 'shard')}",
         "on disk": f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes is not None else "on the server",
     }
     if not info.dim:
         del rows["vectors"], rows["search index"]
+    if info.engine != "server":
+        del rows["copies"]
     for key, value in (*rows.items(), *((f"media: {key}", value) for key, value in _flat(info.settings.get("media")))):
         table.add_row(key, escape(str(value)))
     out.print(table)
+
+
+@with_options
+def repair_command(which: PlaceOptions) -> None:
+    """Keep what is left of a damaged collection in a folder. `index` then adds what is missing."""
+    from vlm2vec_rag.collection import repair_collection
+
+    left = repair_collection(which.place, which.name)
+    note(f"{counted(left, 'item')} left in {which.place}; now run vlm2vec-rag index on the same files")
+
+
+@with_options
+def copy_command(
+    source: Annotated[str, typer.Argument(help="A folder, or the address of a server.", show_default=False)],
+    target: Annotated[str, typer.Argument(help="Where to: the same.", show_default=False)],
+    spread: SpreadOptions,
+    name: Annotated[str, typer.Option("--name", help="Which collection at the source.")] = "default",
+    to_name: Annotated[str | None, typer.Option("--to-name", help="Its name at the target, if another.")] = None,
+) -> None:
+    """Copy a collection: folder to server and back, server to server. Run it again after an interruption to go on.
+
+    Keys: QDRANT_API_KEY, and QDRANT_TO_API_KEY for the target if it has another.
+    """
+    from vlm2vec_rag.collection import open_collection
+    from vlm2vec_rag.collection.copying import copy_collection, open_copy
+
+    key = os.environ.get("QDRANT_TO_API_KEY")
+    with (
+        open_collection(source, name, create=False) as given,
+        open_copy(given, target, to_name or name, api_key=key, **spread.spread) as made,
+        Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar,
+    ):
+        task = bar.add_task("items", total=None)
+        report = copy_collection(
+            given, made, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    note(
+        f"{counted(report.copied, 'item')} copied, {report.present} were there already; "
+        f"all {report.points} counted at {target}, {report.compared} compared number by number"
+    )
+    if report.others:
+        note(f"{counted(report.others, 'item')} at {target} are not in {source}, and were left alone")
 
 
 def _flat(settings: object) -> list[tuple[str, object]]:

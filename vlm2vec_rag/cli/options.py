@@ -45,6 +45,34 @@ class ServerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpreadOptions:
+    """How a server keeps a new collection."""
+
+    replicas: Annotated[
+        int | None,
+        typer.Option("--replicas", min=1, help="Copies on a cluster; 2 where it has three nodes or more."),
+    ] = None
+    shards: Annotated[
+        int | None,
+        typer.Option("--shards", min=1, help="Parts on a cluster; words are ranked within a part, so one is best."),
+    ] = None
+    index_field: Annotated[
+        list[str] | None,
+        typer.Option("--index-field", help="A metadata field to filter by, such as author or year=integer."),
+    ] = None
+
+    @property
+    def spread(self) -> dict[str, Any]:
+        """As arguments of `vr.open`."""
+        from vlm2vec_rag.collection import Cluster
+
+        asked = self.replicas is not None or self.shards is not None
+        cluster = Cluster(shard_number=self.shards, replication_factor=self.replicas) if asked else None
+        settings: dict[str, Any] = {"cluster": cluster, "indexed": self.index_field or None}
+        return {name: value for name, value in settings.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaceOptions(ServerOptions):
     """Where a collection is."""
 
@@ -99,7 +127,7 @@ class LibraryOptions(PlaceOptions, ModelOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildOptions(LibraryOptions):
+class BuildOptions(LibraryOptions, SpreadOptions):
     """The same with what a new collection is built with."""
 
     max_pixels: Annotated[
@@ -171,7 +199,16 @@ class QuestionOptions:
     ] = False
 
 
-GROUPS = (ServerOptions, PlaceOptions, ModelOptions, LibraryOptions, BuildOptions, FilterOptions, QuestionOptions)
+GROUPS = (
+    ServerOptions,
+    SpreadOptions,
+    PlaceOptions,
+    ModelOptions,
+    LibraryOptions,
+    BuildOptions,
+    FilterOptions,
+    QuestionOptions,
+)
 
 
 def with_options(command: Command) -> Command:

@@ -27,7 +27,7 @@ from vlm2vec_rag.collection.limits import Limits
 from vlm2vec_rag.collection.manifest import MANIFEST_FIELDS, Source, sources_of
 from vlm2vec_rag.collection.points import FIELDS, Found, Point, to_json
 from vlm2vec_rag.collection.record import Record
-from vlm2vec_rag.collection.schema import BM25, DENSE, search_params
+from vlm2vec_rag.collection.schema import BM25, DENSE, Cluster, search_params
 from vlm2vec_rag.collection.searching import Mode, Search
 from vlm2vec_rag.collection.structs import dense_of, point_of, structs_of
 from vlm2vec_rag.errors import InvalidInput
@@ -136,6 +136,15 @@ class Collection:
     def indexed_fields(self) -> Mapping[str, str]:
         """Fields of `metadata` with a payload index, and their types; "" until a point with the field tells."""
         return self._record.indexed
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """How a server spreads it over its nodes; None where it is on no server."""
+        if self._engine.is_here:
+            return None
+        with self._engine.errors("describe the collection"):
+            params = self.client.get_collection(self.name).config.params
+        return Cluster(shard_number=params.shard_number, replication_factor=params.replication_factor)
 
     @property
     def engine(self) -> Engine:

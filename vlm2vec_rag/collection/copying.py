@@ -15,6 +15,7 @@ import numpy as np
 from qdrant_client import models
 
 from vlm2vec_rag.collection.batches import MOST_BYTES
+from vlm2vec_rag.collection.open import open_collection
 from vlm2vec_rag.collection.schema import BM25, DENSE
 from vlm2vec_rag.errors import CollectionError, InvalidInput
 
@@ -80,6 +81,12 @@ def copy_collection(
     )
     target.optimize()
     return report
+
+
+def open_copy(source: Collection, location: str, name: str, **options: Any) -> Collection:
+    """Open the place to copy to, or make it as the source was made; `options` are those of `open_collection`."""
+    kept = {"fingerprint": source.fingerprint, "language": source.language, "indexed": source.indexed_fields}
+    return open_collection(location, name, **{**kept, **options})
 
 
 def _check(source: Collection, target: Collection) -> None:

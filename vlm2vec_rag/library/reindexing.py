@@ -106,6 +106,8 @@ def _kept(library: Library) -> dict[str, Any]:
         "create": True,
         "language": library.info().language,
         "media": library.media_settings if library.collection.settings.get("media") else None,
+        "cluster": library.collection.cluster,
+        "indexed": library.collection.indexed_fields,
     }
 
 
