@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, models, search, serve
+from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, models, search, serve, watch
 from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("index")(index.index_command)
+app.command("watch")(watch.watch_command)
 app.command("search")(search.search_command)
 app.command("ask")(ask.ask_command)
 app.command("highlights")(highlights.highlights_command)

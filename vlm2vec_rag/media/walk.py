@@ -12,7 +12,7 @@ from pathlib import Path
 from vlm2vec_rag.disk import is_cache
 from vlm2vec_rag.errors import MediaError, UnreadableMedia
 from vlm2vec_rag.media.sniff import SUPPORTED, sniff
-from vlm2vec_rag.media.video.sidecars import is_named_after
+from vlm2vec_rag.media.video.sidecars import SUFFIXES, is_named_after
 
 _MOST_KINDS = 8
 _NO_FILE = "pipes, devices or broken links"
@@ -62,6 +62,40 @@ def find_media(
         for path, is_folder in zip(given, are_folders, strict=True)
         for file in (_walk(path, recursive, passed_over) if is_folder else [path.resolve()])
     )
+
+
+def is_visible(path: Path, root: Path) -> bool:
+    """Whether a walk through `root` would come by a file or folder: nothing on the way is hidden, a store or a cache.
+
+    The path itself may be gone.
+    """
+    if not path.is_relative_to(root) or any(part.startswith(".") for part in path.relative_to(root).parts):
+        return False
+    try:
+        folders = [each for each in (path, *path.parents) if each.is_relative_to(root) and each.is_dir()]
+        return not any(_is_store(folder, list(folder.iterdir())) for folder in folders)
+    except OSError:
+        return False
+
+
+def takes_up(path: Path, root: Path) -> bool:
+    """Whether a walk through `root` would read a file."""
+    try:
+        return is_visible(path, root) and path.is_file() and _is_media(path, path.suffix.lower())
+    except OSError:
+        return False
+
+
+def videos_of(sidecar: Path) -> list[Path]:
+    """The videos whose words a subtitle file holds; none for any other file."""
+    if sidecar.suffix.lower() not in SUFFIXES:
+        return []
+    try:
+        near = sorted(sidecar.parent.iterdir())
+    except OSError:
+        return []
+    videos = [path for path in near if SUPPORTED.get(path.suffix.lower()) == "video"]
+    return [path for path in videos if is_named_after(sidecar, [path.stem])]
 
 
 def _is_folder(path: Path) -> bool:
