@@ -73,7 +73,7 @@ def save_model(folder: Path, model: nn.Module, recipe: Recipe, *, base: Path, ba
     (folder / TRAINING).write_text(told + "\n", encoding="utf-8")
     if recipe.mode == "lora":
         save_file(adapter_tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
-        config = json.dumps(adapter_config(recipe, base_name), indent=2, sort_keys=True)
+        config = json.dumps(adapter_config(recipe, base_name, model), indent=2, sort_keys=True)
         (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
     else:
         save_full(folder, model, base)

@@ -121,8 +121,17 @@ def target_layers(model: nn.Module, wanted: Sequence[str]) -> list[tuple[str, nn
 
 
 def adapter_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The adapter's tensors under the names that peft gives them on a model with a head."""
-    return {_peft_name(name): p.detach().cpu().contiguous() for name, p in model.named_parameters() if "lora_" in name}
+    """The adapter's tensors under the names that peft gives them on the class that the checkpoint is loaded with.
+
+    A checkpoint of a model with a head has what is trained here under `model`; one of a bare model has it on top.
+    """
+    architectures: list[str] = getattr(model.config, "architectures", None) or []
+    is_bare = any(each.endswith("Model") for each in architectures)
+    return {
+        _peft_name(name, is_bare=is_bare): p.detach().cpu().contiguous()
+        for name, p in model.named_parameters()
+        if "lora_" in name
+    }
 
 
 def load_adapter_tensors(model: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
@@ -145,7 +154,7 @@ def load_adapter_tensors(model: nn.Module, tensors: dict[str, torch.Tensor], fol
         slot.data = given[name].to(device=slot.device, dtype=torch.float32)
 
 
-def adapter_config(recipe: Recipe, base_name: str) -> dict[str, Any]:
+def adapter_config(recipe: Recipe, base_name: str, model: nn.Module) -> dict[str, Any]:
     """What peft reads beside the tensors."""
     from peft import LoraConfig
 
@@ -159,13 +168,16 @@ def adapter_config(recipe: Recipe, base_name: str) -> dict[str, Any]:
         inference_mode=True,
     ).to_dict()
     config["target_modules"] = sorted(recipe.lora_target_modules)
+    leaves = {name.rpartition(".")[2] for name, _ in model.named_modules() if not name.startswith(LAYERS)}
+    if leaves & set(recipe.lora_target_modules):  # a vision tower has layers of these names too, which are not adapted
+        config["target_modules"] = rf".*{LAYERS.replace('.', '[.]')}.*[.]({'|'.join(config['target_modules'])})"
     return {key: getattr(value, "value", value) for key, value in config.items()}
 
 
-def _peft_name(name: str) -> str:
+def _peft_name(name: str, *, is_bare: bool = False) -> str:
     # peft writes the magnitude without `.weight`, from when it was a bare parameter
     short = name.replace(".default", "").replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
-    return f"base_model.model.model.{short}"
+    return f"base_model.model.{short}" if is_bare else f"base_model.model.model.{short}"
 
 
 def _place(name: str) -> str:

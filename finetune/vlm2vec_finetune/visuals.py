@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vlm2vec_finetune.pairs import Content
+from vlm2vec_rag.encoder.base import Frames
 from vlm2vec_rag.errors import UnreadableMedia
 
 if TYPE_CHECKING:
@@ -67,4 +68,5 @@ def _read(reader: MediaReader, content: Content) -> Visual:
     end_s = content.end_s if content.end_s is not None else reader.probe(content.video).duration_s
     if end_s is None:
         raise UnreadableMedia(f"{content.video} does not say how long it is; give end_s")
-    return list(reader.clip(content.video, content.start_s, end_s).frames)
+    clip = reader.clip(content.video, content.start_s, end_s)
+    return Frames(clip.frames, [time_s - clip.start_s for time_s in clip.times_s])  # as serving reads a clip
