@@ -7,14 +7,11 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompts import PromptTemplate
 from langchain_core.tools.retriever import create_retriever_tool
-from langchain_vlm2vec import MediaLoader, VLM2VecEmbeddings, VLM2VecRetriever, VLM2VecVectorStore
+from langchain_vlm2vec import MediaLoader, VLM2VecRetriever, VLM2VecVectorStore
 
 from vlm2vec_rag import samples
-from vlm2vec_rag.encoder.auto import choose_model
 
-model, which = choose_model()
-print(which.partition(";")[0])
-store = VLM2VecVectorStore.open(":memory:", VLM2VecEmbeddings(model=model))
+store = VLM2VecVectorStore.open(":memory:")  # with the best model at hand; a folder instead keeps it
 store.add_documents(MediaLoader([*samples.folder().glob("latex*.pdf")]).load())
 retriever = VLM2VecRetriever(vectorstore=store, k=1)
 prompt = PromptTemplate.from_template("{place}\n{page_content}")

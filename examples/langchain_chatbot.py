@@ -6,16 +6,12 @@ Runs as it is, offline, in about a minute: with VLM2Vec-V2.0 where it is at hand
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.messages.content import create_text_block
-from langchain_vlm2vec import MediaLoader, VLM2VecEmbeddings, VLM2VecRetriever, VLM2VecVectorStore
+from langchain_vlm2vec import MediaLoader, VLM2VecRetriever, VLM2VecVectorStore
 from langchain_vlm2vec import documents_to_content_blocks as evidence_of
 
 from vlm2vec_rag import samples
-from vlm2vec_rag.encoder.auto import choose_model
 
-model, which = choose_model()
-print(which.partition(";")[0])
-embeddings = VLM2VecEmbeddings(model=model)
-store = VLM2VecVectorStore.open(":memory:", embeddings)  # a folder instead keeps it
+store = VLM2VecVectorStore.open(":memory:")  # with the best model at hand; a folder instead keeps it
 files = [samples.folder() / name for name in ("hcl-colors.pdf", "big-buck-bunny.mp4")]  # or a folder
 store.add_documents(MediaLoader(files).load())
 retriever = VLM2VecRetriever(vectorstore=store, k=2)

@@ -10,7 +10,6 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.tools import QueryEngineTool
-from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
 
 import vlm2vec_rag as vr
@@ -22,9 +21,7 @@ call = ToolCallBlock(tool_name="search_files", tool_kwargs={"input": "LaTeX font
 replies = iter((ChatMessage(blocks=[call]), ChatMessage("From \\tiny to \\Huge."), ChatMessage("Ten.")))
 # the real one goes here: llm = llama_index.llms.openai.OpenAI("gpt-4o")
 llm = MockFunctionCallingLLM(is_chat_model=True, response_generator=lambda *_, **__: next(replies))
-engine = VLM2VecRetriever(
-    library.collection, VLM2VecEmbedding.from_encoder(library.encoder), similarity_top_k=1
-).as_query_engine(llm)
+engine = VLM2VecRetriever(library, similarity_top_k=1).as_query_engine(llm)
 tool = QueryEngineTool.from_defaults(engine, name="search_files", description="Searches the user's files.")
 
 

@@ -122,6 +122,11 @@ def all_of(parts: Iterable[models.Filter]) -> models.Filter | None:
     return models.Filter(must=given) if given else None
 
 
+def both(one: models.Filter | None, other: models.Filter | None) -> models.Filter | None:
+    """What passes both; None is everything."""
+    return all_of(each for each in (one, other) if each is not None)
+
+
 def any_of(parts: Iterable[models.Filter]) -> models.Filter:
     """What passes any of them; of none, nothing."""
     from qdrant_client import models
@@ -277,3 +282,38 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def over_documents(native: models.Filter) -> models.Filter:
+    """A filter in Qdrant's terms on `metadata.NAME`, which also looks at the field of a file of that name.
+
+    Query translators and other stores know documents as `metadata` and a text, and name `metadata.kind`.
+    """
+    return native.model_copy(
+        update={part: _each_over_documents(getattr(native, part)) for part in ("must", "should", "must_not")}
+    )
+
+
+def _each_over_documents(conditions: Any) -> Any:
+    if conditions is None:
+        return None
+    return [_one_over_documents(each) for each in (conditions if isinstance(conditions, list) else [conditions])]
+
+
+def _one_over_documents(condition: Any) -> Any:
+    from qdrant_client import models
+
+    if isinstance(condition, models.Filter):
+        return over_documents(condition)
+    if isinstance(condition, models.IsEmptyCondition):
+        stored = _stored_name(condition.is_empty.key)
+        other = models.IsEmptyCondition(is_empty=models.PayloadField(key=stored)) if stored else None
+        return condition if other is None else models.Filter(must=[condition, other])
+    if isinstance(condition, models.FieldCondition) and (stored := _stored_name(condition.key)):
+        return models.Filter(should=[condition, condition.model_copy(update={"key": stored})])
+    return condition
+
+
+def _stored_name(key: str) -> str | None:
+    name = key.removeprefix("metadata.")
+    return name if name != key and name in _STORED else None

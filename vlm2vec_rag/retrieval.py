@@ -11,7 +11,9 @@ from vlm2vec_rag.errors import EmptyInput, InvalidInput
 from vlm2vec_rag.items import Hit, Kind, Query
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from PIL.Image import Image as PILImage
+    from qdrant_client import models
 
     from vlm2vec_rag.collection import Collection, Found
     from vlm2vec_rag.collection.searching import Mode
@@ -65,22 +67,40 @@ class Retriever:
             EmptyInput: The question has neither words nor pixels, or none that the mode can use.
             InvalidInput: The mode needs an encoder and there is none, or there is no such mode.
         """
+        asked = Query(text=query) if isinstance(query, str) else query
+        return [self.hit(each, asked.text) for each in self.find(asked, mode=mode, limit=limit, filter=filter)]
+
+    def find(
+        self,
+        query: Query,
+        *,
+        vector: ArrayLike | None = None,
+        mode: Mode = "hybrid",
+        limit: int = 10,
+        filter: Filter | models.Filter | None = None,
+    ) -> list[Found]:
+        """`search`, with the whole payload of each point instead of a hit.
+
+        Args:
+            query: The question.
+            vector: (D,) the question where it is encoded already.
+            mode: As for `search`, as are the others.
+            limit: At most so many.
+            filter: A `qdrant_client.models.Filter` is taken as it is.
+        """
         from vlm2vec_rag.collection.searching import MODES
 
         if mode not in MODES:
             raise InvalidInput(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
-        asked = Query(text=query) if isinstance(query, str) else query
-        if asked.is_empty:
+        if query.is_empty and vector is None:
             raise EmptyInput("the question has neither words nor pixels; ask with text, an image or a clip")
-        if mode == "dense" and self.encoder is None:
+        if mode != "bm25" and vector is None and self.encoder is not None:
+            vector = self.encoder.encode_queries([query], target=target_of(filter))[0]
+        if mode == "dense" and vector is None:
             raise InvalidInput("mode 'dense' needs an encoder; give the Retriever one, or search with mode='bm25'")
-        if self.encoder is None:
+        if vector is None:
             mode = "bm25"  # one side alone has nothing to be fused with, and keeps its own scores
-        vector = None
-        if mode != "bm25" and self.encoder is not None:
-            vector = self.encoder.encode_queries([asked], target=_target(filter))[0]
-        found = self.collection.search(vector, asked.text or None, mode=mode, limit=limit, filter=filter)
-        return [self.hit(each, asked.text) for each in found]
+        return self.collection.search(vector, query.text or None, mode=mode, limit=limit, filter=filter)
 
     def hit(self, found: Found, question: str = "") -> Hit:
         """What a collection found for the words of a question, as a hit."""
@@ -144,5 +164,6 @@ def search(
     return Retriever(collection, encoder, thumbnails=thumbnails).search(query, mode=mode, limit=limit, filter=filter)
 
 
-def _target(filter: Filter | None) -> Kind | None:
-    return filter.kinds[0] if filter is not None and len(filter.kinds) == 1 else None
+def target_of(filter: Filter | models.Filter | None) -> Kind | None:
+    """The one kind that a filter lets pass; None where it lets several, or does not say."""
+    return filter.kinds[0] if isinstance(filter, Filter) and len(filter.kinds) == 1 else None

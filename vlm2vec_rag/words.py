@@ -1,4 +1,4 @@
-"""The words of a question, checked before they are asked: not empty, and no path or address by mistake.
+"""The words of a question, checked before they are embedded: not empty, and no path or address by mistake.
 
 A string is always words. Nothing here looks at the disk: a question may come from anyone, and must not be able to find
 out which files exist.
@@ -15,8 +15,7 @@ _SUFFIXES = (
     "avi flv m4v mkv mov mp4 mpeg mpg ogv ts webm wmv "
     "pdf"
 )
-_FILE = re.compile(rf"\S+\.({'|'.join(_SUFFIXES.split())})", re.IGNORECASE)
-_ROOTED = re.compile(rf"(/|~/|\.\.?/|[a-z]:[\\/]|\\\\).*\.({'|'.join(_SUFFIXES.split())})", re.IGNORECASE)
+_ROOTED = re.compile(rf"(/|~/|\.\.?[\\/]|[a-z]:[\\/]|\\\\).*\.({'|'.join(_SUFFIXES.split())})", re.IGNORECASE)
 _ADDRESS = re.compile(r"(https?|ftp|file|s3|gs|data):\S+", re.IGNORECASE)
 
 
@@ -25,15 +24,15 @@ def question(words: object) -> str:
 
     Raises:
         EmptyInput: There are none.
-        InvalidInput: It is no string, or the whole of it is a path to an image, video or PDF, or an address: whoever
-            asks so means the file, and would get an answer to its letters.
+        InvalidInput: It is no string, or the whole of it is a full path to an image, video or PDF, or an address:
+            whoever embeds that means the file, and would get a vector of its letters. A file name alone is words.
     """
     if not isinstance(words, str):
         raise InvalidInput(f"the question is a {type(words).__name__}; expected words in a str")
     stripped = words.strip()
     if not stripped:
         raise EmptyInput("the question is empty; ask with words, an image or a clip")
-    if any(pattern.fullmatch(stripped) for pattern in (_FILE, _ROOTED, _ADDRESS)):
+    if any(pattern.fullmatch(stripped) for pattern in (_ROOTED, _ADDRESS)):
         raise InvalidInput(
             f"the question {stripped[:200]!r} is a path or an address; a string is searched as words and never opened. "
             "Ask with the image or video itself (image= or clip=), find a file by its name with a filter on its "

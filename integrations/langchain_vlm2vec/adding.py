@@ -1,49 +1,40 @@
-"""The half of the vector store that adds: documents, texts, images and videos, each also awaited."""
+"""The half of the vector store that adds: documents, texts, images and videos."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.vectorstores import VectorStore
 
-from langchain_vlm2vec import encoding
-from langchain_vlm2vec.embeddings import VLM2VecEmbeddings
-from langchain_vlm2vec.writing import Entry, EntryReader, batches, new_items, one_each, points_of
-from vlm2vec_rag.encoder import DEFAULT_MODEL
+from langchain_vlm2vec.entries import EntryReader, check, one_each
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.library.model import ModelName
+from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.collection import Collection
-    from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
-    from vlm2vec_rag.thumbnails import Thumbnails
+    from vlm2vec_rag.library import Library
 
 Uris: TypeAlias = "Sequence[str | os.PathLike[str]]"
 Metadatas: TypeAlias = "Sequence[Mapping[str, Any]] | None"
 Ids: TypeAlias = "Sequence[str | None] | None"
 
-BATCH_DOCUMENTS = 32  # read, encoded and written together: 100 MB of pages
-
 
 class AddingStore(VectorStore):
-    """Adds to a collection batch by batch: a batch that is written stays, whatever happens to the next."""
+    """Adds to a library batch by batch: a batch that is written stays, whatever happens to the next."""
 
-    collection: Collection
-    limits: MediaLimits | None
-    thumbnails: Thumbnails | None
-    _embedding: Embeddings | None
+    library: Library
 
     def add_documents(self, documents: Iterable[Document], *, ids: Ids = None, **kwargs: Any) -> list[str]:
         """Add documents, or replace those with the same ids.
 
         Documents of pages, images and clips, as `MediaLoader` gives them, are embedded by what they show: their
-        files are read again. All others are texts. Equal content that is here already is not encoded again.
-        Metadata that names a file has it opened, so take documents of files from nobody you would not let open files.
+        files are read again. What a text splitter cut from them is a text at that place, and all others are texts.
+        Equal content that is here already is not encoded again. Metadata that names a file has it opened, so take
+        documents of files from nobody you would not let open files.
 
         Args:
             documents: Any number of them, in any mixture.
@@ -55,9 +46,16 @@ class AddingStore(VectorStore):
 
         Raises:
             MediaError: A document's file cannot be read; the message names it.
-            EmptyInput: A text without a word.
+            EmptyInput: A text without a word; the message names it, and nothing is written.
+            InvalidInput: A text or metadata that cannot be kept; the message names it, and nothing is written.
         """
-        return self._write(_documents(documents, ids), **kwargs)
+        given = _several(documents)
+        for each in given:
+            if not isinstance(each, Document):
+                raise InvalidInput(f"documents holds a {type(each).__name__}; expected Documents, or use add_texts")
+        each_id = one_each("ids", ids, len(given), "documents", None)
+        check(given, each_id)
+        return self._write(self._entries().documents(given, each_id), **kwargs)
 
     async def aadd_documents(self, documents: Iterable[Document], *, ids: Ids = None, **kwargs: Any) -> list[str]:
         """`add_documents` in a thread; LangChain's own would keep only the texts."""
@@ -87,7 +85,11 @@ class AddingStore(VectorStore):
             MediaError: A file is missing or broken; the message names it.
             InvalidInput: A file is no image.
         """
-        return self._write(_images(uris, metadatas, ids, captions))
+        given = _several(uris)
+        each_metadata = one_each("metadatas", metadatas, len(given), "images", {})
+        each_id = one_each("ids", ids, len(given), "images", None)
+        each_caption = one_each("captions", captions, len(given), "images", "")
+        return self._write(self._entries().images(given, each_metadata, each_id, each_caption))
 
     def add_videos(self, uris: Uris, metadatas: Metadatas = None) -> list[str]:
         """Add video files, each as clips of half a minute that overlap a little; subtitles are their words.
@@ -102,7 +104,9 @@ class AddingStore(VectorStore):
         Raises:
             MediaError: A file is missing, broken, or no video; the message names it.
         """
-        return self._write(_videos(uris, metadatas))
+        given = _several(uris)
+        each_metadata = one_each("metadatas", metadatas, len(given), "videos", {})
+        return self._write(self._entries().videos(given, each_metadata))
 
     async def aadd_images(self, *args: Any, **kwargs: Any) -> list[str]:
         """`add_images` in a thread; the event loop stays free."""
@@ -112,79 +116,18 @@ class AddingStore(VectorStore):
         """`add_videos` in a thread; the event loop stays free."""
         return await run_in_executor(None, self.add_videos, *args, **kwargs)
 
-    # inside: an entry maker reads, and is asked for one batch after the other
-
-    def _write(self, entries: Maker, *, batch_size: int = BATCH_DOCUMENTS) -> list[str]:
+    def _write(self, entries: Iterator[Entry], *, batch_size: int = BATCH_ITEMS) -> list[str]:
+        if batch_size < 1:
+            raise InvalidInput(f"batch_size is {batch_size}; expected 1 or more")
+        writer = self.library.writer()
         ids: list[str] = []
-        with self._media() as media:
-            for batch in batches(entries(EntryReader(media)), batch_size):
-                hashes = [each.payload.content_hash for each in batch]
-                vectors: dict[str, Any] = dict(self.collection.vectors_by_content(hashes))
-                if self._embedding is not None and (new := new_items(batch, vectors)):
-                    made = encoding.encode_items(self._embedding, list(new.values()))
-                    vectors |= zip(new, made, strict=True)
-                self.collection.upsert(points_of(batch, vectors))
-                self._keep_thumbnails(batch)
-                ids += [each.document_id for each in batch]
+        while batch := list(islice(entries, batch_size)):
+            writer.write(batch)
+            ids += [each.document_id for each in batch]
         return ids
 
-    def media_settings(self) -> MediaSettings:
-        """How this collection's files become items: as recorded in it, or by default, and recorded from now on.
-
-        The model's name is recorded as well, so that the command line needs no option to search here.
-        With these, `MediaLoader` gives documents the ids under which the command line knows the same pages and clips.
-
-        Raises:
-            InvalidInput: The collection holds vectors, and the store has no embeddings to make more.
-        """
-        from vlm2vec_rag.library.indexing import record_media, settle_media
-
-        if self._embedding is None and self.collection.dim:
-            raise InvalidInput(
-                f"the collection {self.collection.name!r} holds vectors of {self.collection.fingerprint}, and the "
-                "store has no embeddings; open it with those it was built with to add to it"
-            )
-        if isinstance(self._embedding, VLM2VecEmbeddings) and self._embedding.encoder is None:
-            ModelName.of(self._embedding.model or DEFAULT_MODEL, self._embedding.adapter).record(self.collection)
-        settings = settle_media(self.collection)
-        record_media(self.collection, settings)
-        return settings
-
-    def _media(self) -> MediaReader:
-        from vlm2vec_rag.media import MediaLimits, MediaReader
-
-        return MediaReader(self.media_settings(), self.limits or MediaLimits())
-
-    def _keep_thumbnails(self, batch: Sequence[Entry]) -> None:
-        if self.thumbnails:
-            for each in batch:
-                self.thumbnails.keep(each.item)
-
-
-Maker: TypeAlias = Callable[[EntryReader], Iterator[Entry]]
-
-
-def _documents(documents: Iterable[Document], ids: Ids) -> Maker:
-    given = _several(documents)
-    for each in given:
-        if not isinstance(each, Document):
-            raise InvalidInput(f"documents holds a {type(each).__name__}; expected Documents, or add_texts for strings")
-    each_id = one_each("ids", ids, len(given), "documents", None)
-    return lambda reader: reader.documents(given, each_id)
-
-
-def _images(uris: Uris, metadatas: Metadatas, ids: Ids, captions: Sequence[str] | None) -> Maker:
-    given = _several(uris)
-    each_metadata = one_each("metadatas", metadatas, len(given), "images", {})
-    each_id = one_each("ids", ids, len(given), "images", None)
-    each_caption = one_each("captions", captions, len(given), "images", "")
-    return lambda reader: reader.images(given, each_metadata, each_id, each_caption)
-
-
-def _videos(uris: Uris, metadatas: Metadatas) -> Maker:
-    given = _several(uris)
-    each_metadata = one_each("metadatas", metadatas, len(given), "videos", {})
-    return lambda reader: reader.videos(given, each_metadata)
+    def _entries(self) -> EntryReader:
+        return EntryReader(self.library.reader)
 
 
 def _texts(texts: Iterable[str], metadatas: Metadatas) -> list[Document]:

@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.messages.content import ContentBlock, create_text_block
 
 from vlm2vec_rag.chat.evidence import EvidenceLimits, gather
-from vlm2vec_rag.documents import is_of_file
+from vlm2vec_rag.documents import is_of_file, without_description
 from vlm2vec_rag.items import Hit
 
 if TYPE_CHECKING:
@@ -75,4 +75,5 @@ def _hit(document: Document) -> Hit:
     else:
         place = str(metadata.get("place") or metadata.get("source") or document.id or "a text")
         said = {"source": place, "kind": "text", "place": place}
-    return Hit(id=document.id or "", score=0.0, text=document.page_content, **said)
+    text = without_description(document.page_content, metadata)
+    return Hit(id=document.id or "", score=0.0, text=text, **said)

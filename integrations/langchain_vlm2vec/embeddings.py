@@ -12,28 +12,49 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from langchain_vlm2vec.tracing import traced
-from vlm2vec_rag.encoder import Encoder
+from vlm2vec_rag.encoder import DEFAULT_MODEL, Encoder
 from vlm2vec_rag.encoder.names import FRAMES
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query
-from vlm2vec_rag.library.model import require_name
 from vlm2vec_rag.pixels import MAX_PIXELS
 from vlm2vec_rag.words import question
 
 if TYPE_CHECKING:
-    from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.encoder.base import Vectors
+    from vlm2vec_rag.library import Library
     from vlm2vec_rag.media import MediaReader
 
 
 class VLM2VecEmbeddings(BaseModel, Embeddings):
-    """Embeds text, images and videos into one space.
+    """LangChain embeddings of text, images and videos in one space.
+
+    Setup:
+        .. code-block:: bash
+
+            pip install "vlm2vec-rag[langchain]"
+
+    Instantiate:
+        .. code-block:: python
+
+            from langchain_vlm2vec import VLM2VecEmbeddings
+
+            embeddings = VLM2VecEmbeddings(model="nano")  # in the package; VLM2Vec/VLM2Vec-V2.0 sees photographs too
+
+    Embed:
+        .. code-block:: python
+
+            embeddings.embed_query("a red car")
+            embeddings.embed_documents(["The car is red.", "The sea is blue."])
+            embeddings.embed_image(["cars/red.png"])
+            embeddings.embed_video(["cars/race.mp4"])
+
+    Async:
+        .. code-block:: python
+
+            await embeddings.aembed_query("a red car")
 
     The model is loaded at the first use, and shared by all instances in this process that ask for the same one.
     Instances can be pickled; a copy loads the model where it is used. Safe to use from several threads.
-
-    >>> embeddings = VLM2VecEmbeddings(model="VLM2Vec/VLM2Vec-V2.0", device="cuda")
-    >>> embeddings.embed_query("a red car"), embeddings.embed_image(["cars/red.png"])
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True)
@@ -53,6 +74,7 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
     callbacks: Callbacks = Field(default=None, exclude=True, repr=False, description="Told of every embedding.")
 
     _loaded: Encoder | None = PrivateAttr(default=None)
+    _library: Any = PrivateAttr(default=None)  # whose encoder these share
 
     @field_validator("model", "adapter", mode="before")
     @classmethod
@@ -60,20 +82,30 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
         return str(value) if isinstance(value, Path) else value
 
     @classmethod
-    def for_collection(cls, collection: Collection, **settings: Any) -> VLM2VecEmbeddings:
-        """The embeddings that a collection was built with, as whoever indexed it wrote down.
+    def for_library(cls, library: Library, **settings: Any) -> VLM2VecEmbeddings:
+        """The embeddings that a library was built with; they share its encoder.
 
         Raises:
-            InvalidInput: The collection holds words only, or does not say where its model is.
+            InvalidInput: It holds words only.
         """
-        name, made_with = require_name(collection), collection.fingerprint
-        named = {
-            "model": name.model,
-            "adapter": name.adapter,
-            "max_pixels": made_with.max_pixels,
-            "frames": made_with.frames,
-        }
-        return cls(**{**named, **settings})
+        made_with = library.fingerprint
+        if not made_with.dim:
+            raise InvalidInput(f"the collection {library.name!r} holds words only and was built without a model")
+        if library.model is None:  # it was given a loaded encoder
+            return cls(encoder=library.encoder, **settings)
+        name = library.model
+        named = {"model": name.model, "adapter": name.adapter, "revision": name.revision}
+        budget = {"max_pixels": made_with.max_pixels, "frames": made_with.frames}
+        made = cls(**{**named, **budget, **settings})
+        made._library = library
+        return made
+
+    def as_settings(self) -> dict[str, Any]:
+        """What `vlm2vec_rag.open` takes for the same model."""
+        if self.encoder is not None:
+            return {"model": self.encoder}
+        names = ("adapter", "revision", "device", "dtype", "max_pixels", "frames", "batch_tokens")
+        return {"model": self.model or DEFAULT_MODEL, **{name: getattr(self, name) for name in names}}
 
     def load(self) -> Encoder:
         """The encoder behind this; loads it at the first call.
@@ -84,6 +116,8 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
         """
         if self.encoder is not None:
             return self.encoder
+        if self._loaded is None and self._library is not None:
+            self._loaded = self._library.encoder
         if self._loaded is None:
             from vlm2vec_rag.encoder.shared import shared_encoder
 
@@ -202,7 +236,7 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
                 "VLM2VecEmbeddings(model=..., adapter=...)"
             )
         state = super().__getstate__()
-        return {**state, "__pydantic_private__": {"_loaded": None}}
+        return {**state, "__pydantic_private__": {"_loaded": None, "_library": None}}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> VLM2VecEmbeddings:
         return self.model_copy()

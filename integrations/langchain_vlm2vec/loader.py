@@ -18,7 +18,7 @@ from langchain_core.document_loaders import BaseBlobParser, BaseLoader, Blob
 from langchain_core.documents import Document
 
 from vlm2vec_rag.collection.points import Payload
-from vlm2vec_rag.documents import document_id_of, metadata_of
+from vlm2vec_rag.documents import document_id_of, metadata_of, with_description
 from vlm2vec_rag.errors import MediaError, UnsupportedMedia
 
 if TYPE_CHECKING:
@@ -29,7 +29,27 @@ logger = logging.getLogger(__name__)
 
 
 class MediaLoader(BaseLoader):
-    """Loads PDFs, images, videos and text files, and folders of them.
+    """LangChain loader of PDFs, images, videos and text files, and folders of them: one document for each item.
+
+    Setup:
+        .. code-block:: bash
+
+            pip install "vlm2vec-rag[langchain]"
+
+    Instantiate:
+        .. code-block:: python
+
+            from langchain_vlm2vec import MediaLoader
+
+            loader = MediaLoader("./media")
+
+    Lazy load:
+        .. code-block:: python
+
+            for document in loader.lazy_load():
+                print(document.metadata["place"], document.page_content[:80])
+
+    An image, page or clip without words has a short description as its text.
 
     >>> MediaLoader("./media").load()[0].metadata
     {'source': '/home/me/media/report.pdf', 'kind': 'page', 'place': '/home/me/media/report.pdf#page=1', 'page': 1, ...}
@@ -118,7 +138,8 @@ def documents_of(path: str | os.PathLike[str], reader: MediaReader) -> Iterator[
     """One document for each item of a file, under the id of its point."""
     for item in reader.items(path):
         payload = Payload.of(item)
-        yield Document(id=payload.id, page_content=payload.text, metadata=metadata_of(payload))
+        metadata = metadata_of(payload)
+        yield Document(id=payload.id, page_content=with_description(payload.text, metadata), metadata=metadata)
 
 
 def whole_video(reader: MediaReader, path: str | os.PathLike[str]) -> Clip:

@@ -18,7 +18,9 @@ from llama_index.core.utils import get_tqdm_iterable, iter_batch
 from llama_index_instrumentation import get_dispatcher
 
 from llama_index_vlm2vec.digests import prompts_digest, weights_digest
-from llama_index_vlm2vec.items import ImageInput, VideoInput, items_of, open_media, read_image, read_video
+from llama_index_vlm2vec.items import ClipInput, ImageInput, items_of, open_media, read_clip, read_frames, read_image
+from llama_index_vlm2vec.registry import register
+from llama_index_vlm2vec.stamps import stamp
 from vlm2vec_rag.encoder import DEFAULT_MODEL, Encoder
 from vlm2vec_rag.encoder.names import FRAMES
 from vlm2vec_rag.errors import InvalidInput
@@ -30,8 +32,10 @@ from vlm2vec_rag.words import question
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.fingerprint import Fingerprint
+    from vlm2vec_rag.library import Library
 
 dispatcher = get_dispatcher(__name__)
+register()
 
 _ADDED = ("weights", "prompts")  # to_dict tells them, and they are no settings
 
@@ -61,6 +65,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
 
     _encoder: Encoder | None = PrivateAttr(default=None)
     _is_given: bool = PrivateAttr(default=False)
+    _library: Library | None = PrivateAttr(default=None)  # whose encoder this shares
 
     def __init__(self, model_name: str | Path = DEFAULT_MODEL, **settings: Any) -> None:
         """Name a model; it is loaded when it is first used. The settings are the fields of this class.
@@ -92,21 +97,34 @@ class VLM2VecEmbedding(MultiModalEmbedding):
         return made
 
     @classmethod
-    def for_collection(cls, collection: Collection, **settings: Any) -> VLM2VecEmbedding:
-        """The embedding that a collection was built with, as the command line wrote it down.
+    def for_library(cls, library: Library, **settings: Any) -> VLM2VecEmbedding:
+        """The embedding that a library was built with.
 
         Raises:
-            InvalidInput: The collection holds words only, or does not say which model it was built with.
+            InvalidInput: It holds words only.
         """
-        recorded = collection.settings.get("encoder")
-        if recorded is None and "model_name" not in settings:
-            raise InvalidInput(
-                f"the collection {collection.name!r} does not say where its model {collection.fingerprint.model!r} is; "
-                "give an embed_model: VLM2VecEmbedding(model_name=..., adapter=...)"
-            )
-        built_with = collection.fingerprint
-        named = {"model_name": recorded["model"], "adapter": recorded.get("adapter")} if recorded else {}
-        return cls(**{**named, "max_pixels": built_with.max_pixels, "frames": built_with.frames, **settings})
+        built_with = library.fingerprint
+        if not built_with.dim:
+            raise InvalidInput(f"the collection {library.name!r} holds words only and was built without a model")
+        if library.model is None:  # it was given a loaded encoder
+            encoder = library.encoder
+            assert encoder is not None  # noqa: S101  what has vectors and no name has an encoder
+            return cls.from_encoder(encoder, **settings)
+        named = library.model
+        told = {"adapter": named.adapter, "revision": named.revision, "media": library.media_settings}
+        made = cls(
+            named.model, **{**told, "max_pixels": built_with.max_pixels, "frames": built_with.frames, **settings}
+        )
+        made._library = library
+        return made
+
+    def as_settings(self) -> dict[str, Any]:
+        """What `vlm2vec_rag.open` takes for the same model."""
+        if self._is_given:
+            return {"model": self.encoder}
+        names = ("adapter", "revision", "device", "dtype", "max_pixels", "frames")
+        media = None if self.media == MediaSettings() else self.media_settings
+        return {"model": self.model_name, "media": media, **{name: getattr(self, name) for name in names}}
 
     @field_validator("adapter", mode="before")
     @classmethod
@@ -131,6 +149,8 @@ class VLM2VecEmbedding(MultiModalEmbedding):
             ModelNotFound: The model or adapter cannot be reached.
             InvalidInput: A setting makes no sense.
         """
+        if self._encoder is None and self._library is not None:
+            self._encoder = self._library.encoder
         if self._encoder is None:
             from vlm2vec_rag.encoder.shared import shared_encoder
 
@@ -150,6 +170,12 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     def fingerprint(self) -> Fingerprint:
         """What a collection of this embedding's vectors is opened with; loads the model."""
         return self.encoder.fingerprint
+
+    def encode_question(self, query: Query, target: Kind | None = None) -> Embedding:
+        """The vector of a question that is read already, (D,) unit length; told to instrumentation and callbacks."""
+        label = query.text or ("an image" if query.image is not None else "a clip")
+        with self._announced([label]) as embedded:
+            return embedded([self._encode_query(query, target)])[0]
 
     def check_fits(self, collection: Collection) -> None:
         """See that a collection was built with this embedding; loads the model.
@@ -177,52 +203,46 @@ class VLM2VecEmbedding(MultiModalEmbedding):
         return await asyncio.to_thread(self._get_query_embedding, query)
 
     def query_bundle(
-        self, text: str = "", image: ImageInput | None = None, video: VideoInput | None = None
+        self, text: str = "", image: ImageInput | None = None, clip: ClipInput | None = None
     ) -> QueryBundle:
         """A question of words, of an image or video, or of words about one, for any retriever or query engine.
 
         Args:
             text: The words; a chat model behind the retriever reads only them.
             image: A path, bytes in a BytesIO, or a PIL image.
-            video: A path; seen as one clip from its start to its end.
+            clip: The path of a video, seen as one clip from its start to its end; or frames.
 
         Raises:
             EmptyInput: Nothing is asked.
-            InvalidInput: Both an image and a video are given, or the text is a path or an address.
+            InvalidInput: Both an image and a clip are given, or the text is a path or an address.
             MediaError: The file cannot be read; the message names it.
         """
-        return QueryBundle(query_str=text, embedding=self.get_question_embedding(text, image, video))
+        return QueryBundle(query_str=text, embedding=self.get_question_embedding(text, image, clip))
 
     async def aquery_bundle(
-        self, text: str = "", image: ImageInput | None = None, video: VideoInput | None = None
+        self, text: str = "", image: ImageInput | None = None, clip: ClipInput | None = None
     ) -> QueryBundle:
         """`query_bundle` in a thread; the event loop stays free."""
-        return await asyncio.to_thread(self.query_bundle, text, image, video)
+        return await asyncio.to_thread(self.query_bundle, text, image, clip)
 
     def get_question_embedding(
         self,
         text: str = "",
         image: ImageInput | None = None,
-        video: VideoInput | None = None,
+        clip: ClipInput | None = None,
         *,
         target: Kind | None = None,
     ) -> Embedding:
         """The vector of a question, (D,) unit length; `target` is the one kind it looks for. See `query_bundle`."""
-        if image is not None and video is not None:
-            raise InvalidInput("both image and video are given; the model takes one of them")
-        if text.strip() or (image is None and video is None):
+        if image is not None and clip is not None:
+            raise InvalidInput("both image and clip are given; the model takes one of them")
+        if text.strip() or (image is None and clip is None):
             text = question(text)
         with open_media(self.media_settings) as media:
             shown = None if image is None else read_image(image, media())
-            clip = None if video is None else read_video(video, media())
-        query = Query(
-            text=text,
-            image=None if shown is None else shown.image,
-            frames=() if clip is None else clip.frames,
-        )
-        label = text or str(image if image is not None else video)
-        with self._announced([label]) as embedded:
-            return embedded([self._encode_query(query, target)])[0]
+            frames = () if clip is None else read_frames(clip, media)
+        query = Query(text=text, image=None if shown is None else shown.image, frames=frames)
+        return self.encode_question(query, target)
 
     def _encode_query(self, query: Query, target: Kind | None = None) -> Embedding:
         from dataclasses import replace
@@ -282,28 +302,28 @@ class VLM2VecEmbedding(MultiModalEmbedding):
 
     # videos; LlamaIndex has no interface for them, these names are the ones its Voyage integration uses
 
-    def get_video_embedding(self, video_path: VideoInput) -> Embedding:
+    def get_video_embedding(self, video_path: ClipInput) -> Embedding:
         """Embed a video file as one clip from its start to its end: (D,), unit length.
 
         Meant for short ones. `VLM2VecReader` cuts long ones into clips, which find moments.
         """
         return self.get_video_embeddings([video_path])[0]
 
-    def get_video_embeddings(self, video_paths: Sequence[VideoInput], show_progress: bool = False) -> list[Embedding]:
+    def get_video_embeddings(self, video_paths: Sequence[ClipInput], show_progress: bool = False) -> list[Embedding]:
         """Embed video files, batch by batch; the first that cannot be read is named in the error."""
 
-        def embed(batch: Sequence[VideoInput]) -> list[Embedding]:
+        def embed(batch: Sequence[ClipInput]) -> list[Embedding]:
             with open_media(self.media_settings) as media:
-                return self._encode_items([read_video(video, media()) for video in batch])
+                return self._encode_items([read_clip(video, media()) for video in batch])
 
         return self._in_batches(video_paths, embed, show_progress)
 
-    async def aget_video_embedding(self, video_path: VideoInput) -> Embedding:
+    async def aget_video_embedding(self, video_path: ClipInput) -> Embedding:
         """`get_video_embedding` in a thread; the event loop stays free."""
         return await asyncio.to_thread(self.get_video_embedding, video_path)
 
     async def aget_video_embeddings(
-        self, video_paths: Sequence[VideoInput], show_progress: bool = False
+        self, video_paths: Sequence[ClipInput], show_progress: bool = False
     ) -> list[Embedding]:
         """`get_video_embeddings` in a thread; the event loop stays free."""
         return await asyncio.to_thread(self.get_video_embeddings, video_paths, show_progress)
@@ -313,6 +333,8 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
         """Embed nodes by what they show: pages, images and clips by their pixels, texts by their words.
 
+        Each is stamped: a `VLM2VecVectorStore` takes such an embedding as it is, and makes any other one anew.
+
         Returns:
             The same nodes with their embeddings; those that stand for a file's item are `MediaNode`s.
 
@@ -321,16 +343,21 @@ class VLM2VecEmbedding(MultiModalEmbedding):
             MediaError: A file cannot be read; the message names it.
         """
         done: list[BaseNode] = []
+        hashes: list[str] = []
         with open_media(self.media_settings) as media:
 
             def embed(batch: Sequence[BaseNode]) -> list[Embedding]:
                 pairs = [items_of(node, media) for node in batch]
                 done.extend(node for node, _ in pairs)
+                hashes.extend(item.content_hash for _, item in pairs)
                 return self._encode_items([item for _, item in pairs])
 
             embeddings = self._in_batches(nodes, embed, bool(kwargs.get("show_progress")))
-        for node, embedding in zip(done, embeddings, strict=True):
+        fingerprint = self.fingerprint if done else None
+        for node, embedding, content_hash in zip(done, embeddings, hashes, strict=True):
             node.embedding = embedding
+            if fingerprint is not None:
+                stamp(node, content_hash, fingerprint)
         return done
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
 from vlm2vec_rag.document_filters import DocumentFilters, Operator, all_of, any_of, negation
+from vlm2vec_rag.document_metadata import FRAMEWORK_FIELD
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -30,12 +31,16 @@ _OPERATORS: dict[FilterOperator, Operator] = {
     FilterOperator.IS_EMPTY: "is empty",
 }
 
+_DOCUMENT = ("ref_doc_id", "doc_id", "document_id")  # as LlamaIndex's own stores call it
+_OF_DOCUMENTS = (FilterOperator.EQ, FilterOperator.NE, FilterOperator.IN, FilterOperator.NIN)
+
 
 def condition(filters: MetadataFilters | None, collection: Collection) -> models.Filter | None:
     """The filters as Qdrant takes them; None where everything passes.
 
     A name means what it means in a node's metadata, whether it stands for a field of a file (`kind`, `source`, `page`,
-    `file_path`, `file_name`) or for one of the user's own. See `vlm2vec_rag.document_filters` for what operators mean.
+    `file_path`, `file_name`), for the document it was made of (`ref_doc_id`), or for one of the user's own. See
+    `vlm2vec_rag.document_filters` for what operators mean.
 
     Raises:
         InvalidInput: A value cannot be compared in that way; the message names the field.
@@ -57,5 +62,11 @@ def condition(filters: MetadataFilters | None, collection: Collection) -> models
 
 
 def _one(wanted: MetadataFilter, compared: DocumentFilters) -> models.Filter:
+    if wanted.key in _DOCUMENT and wanted.operator in _OF_DOCUMENTS:
+        negated = wanted.operator in (FilterOperator.NE, FilterOperator.NIN)
+        operator: Operator = "in" if wanted.operator in (FilterOperator.IN, FilterOperator.NIN) else "=="
+        names = (f"{FRAMEWORK_FIELD}.ref_doc_id", "place")
+        found = any_of(compared.compare(name, operator, wanted.value) for name in names)
+        return negation(found) if negated else found
     name = "source" if wanted.key == "file_path" else wanted.key
     return compared.compare(name, _OPERATORS[wanted.operator], wanted.value)

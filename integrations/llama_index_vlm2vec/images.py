@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from vlm2vec_rag.items import Hit
 from vlm2vec_rag.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
     from vlm2vec_rag.media import MediaReader
 
 logger = logging.getLogger(__name__)
@@ -47,11 +50,38 @@ def image_blocks(payload: Payload, images: ImageBudget) -> list[ImageBlock | Tex
 
     A file that is gone or broken since it was indexed is reported in the log, and the model is told that it sees none.
     """
+    if payload.kind == "text":
+        return []
+    try:
+        seen = _seen(payload, images)
+    except VlmRagError as error:
+        logger.warning("%s is not shown to the model: %s", payload.place, error)
+        return [TextBlock(text=f"(the {payload.kind} itself cannot be shown)")]
+    return [ImageBlock(image=_jpeg(image), image_mimetype="image/jpeg") for image in seen]
+
+
+def contact_sheet(payload: Payload, images: ImageBudget) -> bytes:
+    """What there is to see of an item as one JPEG, the frames of a clip in rows of two; grey where it is gone."""
+    from PIL import Image
+
+    try:
+        seen = _seen(payload, images)
+    except VlmRagError as error:
+        logger.warning("%s is not shown to the model: %s", payload.place, error)
+        seen = [Image.new("RGB", (28, 28), "grey")]
+    if len(seen) == 1:
+        return _jpeg(seen[0])
+    width, height = (max(getattr(image, side) for image in seen) for side in ("width", "height"))
+    sheet = Image.new("RGB", (2 * width, math.ceil(len(seen) / 2) * height))
+    for at, image in enumerate(seen):
+        sheet.paste(image, (at % 2 * width, at // 2 * height))
+    return _jpeg(sheet)
+
+
+def _seen(payload: Payload, images: ImageBudget) -> list[PILImage]:
     from vlm2vec_rag.chat.evidence import fit
     from vlm2vec_rag.retrieval import images_of
 
-    if payload.kind == "text":
-        return []
     hit = Hit(
         id=payload.id,
         score=0.0,
@@ -63,17 +93,14 @@ def image_blocks(payload: Payload, images: ImageBudget) -> list[ImageBlock | Tex
         end_s=payload.end_s,
     )
     budget = images.max_pixels // (images.frames if payload.kind == "clip" else 1)
-    try:
-        shown = images_of(hit, _reader(), max_pixels=budget, frames=images.frames)
-    except VlmRagError as error:
-        logger.warning("%s is not shown to the model: %s", payload.place, error)
-        return [TextBlock(text=f"(the {payload.kind} itself cannot be shown)")]
-    blocks: list[ImageBlock | TextBlock] = []
-    for image in shown:
-        file = io.BytesIO()
-        fit(image, budget).convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY)
-        blocks.append(ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg"))
-    return blocks
+    shown = images_of(hit, _reader(), max_pixels=budget, frames=images.frames)
+    return [fit(image, budget).convert("RGB") for image in shown]
+
+
+def _jpeg(image: PILImage) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, cast
 
-from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core import Settings, StorageContext, VectorStoreIndex
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.data_structs.data_structs import IndexDict
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
@@ -17,9 +17,11 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index_vlm2vec.embedding import VLM2VecEmbedding
 from llama_index_vlm2vec.images import ImageBudget
 from llama_index_vlm2vec.node_parser import MediaNodeParser
-from llama_index_vlm2vec.nodes import shown_file, stands_for_file, to_media_node
+from llama_index_vlm2vec.nodes import shown_file, stands_for_file, to_seen_node
+from llama_index_vlm2vec.registry import MediaIndexDict
+from llama_index_vlm2vec.vector_store import VLM2VecVectorStore
 from vlm2vec_rag.errors import InvalidInput
-from vlm2vec_rag.words import question
+from vlm2vec_rag.items import Query
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ class VLM2VecIndex(VectorStoreIndex):
     >>> index.as_query_engine(llm=vision_model, multimodal=True).query("Which car is red?")
     """
 
+    index_struct_cls = MediaIndexDict
+
     def __init__(self, nodes: Sequence[BaseNode] | None = None, **settings: Any) -> None:
         """Index nodes. The settings are those of LlamaIndex's `VectorStoreIndex`: `embed_model`, `storage_context`...
 
@@ -39,9 +43,13 @@ class VLM2VecIndex(VectorStoreIndex):
             FingerprintMismatch: The vector store was built with another model.
             MediaError: A node's file cannot be read; the message names it.
         """
-        given = settings.get("embed_model")
-        if given is not None and not isinstance(given, VLM2VecEmbedding):
+        given = settings["embed_model"] = settings.get("embed_model") or _embed_model_of(
+            settings.get("storage_context")
+        )
+        if not isinstance(given, VLM2VecEmbedding):
             raise InvalidInput(f"embed_model is {given!r}; expected a VLM2VecEmbedding, which sees pixels")
+        # LlamaIndex's own cuts documents into pieces of text, also those that are inserted later
+        settings["transformations"] = settings.get("transformations") or [MediaNodeParser()]
         super().__init__(nodes=nodes, **settings)
 
     @classmethod
@@ -70,14 +78,8 @@ class VLM2VecIndex(VectorStoreIndex):
 
     @property
     def embed_model(self) -> VLM2VecEmbedding:
-        """What nodes and questions are embedded with.
-
-        Raises:
-            InvalidInput: None was given, and LlamaIndex's `Settings.embed_model` is another one.
-        """
-        if not isinstance(self._embed_model, VLM2VecEmbedding):
-            raise InvalidInput(f"embed_model is {self._embed_model!r}; expected a VLM2VecEmbedding, which sees pixels")
-        return self._embed_model
+        """What nodes and questions are embedded with."""
+        return cast(VLM2VecEmbedding, self._embed_model)
 
     def check_fits(self) -> None:
         """See that the vector store, where it says so, was built with this embedding.
@@ -85,11 +87,8 @@ class VLM2VecIndex(VectorStoreIndex):
         Raises:
             FingerprintMismatch: It was built with another one; both are named.
         """
-        from vlm2vec_rag.collection import Collection
-
-        collection = getattr(self._vector_store, "collection", None)
-        if isinstance(collection, Collection):
-            self.embed_model.check_fits(collection)
+        if isinstance(self._vector_store, VLM2VecVectorStore):
+            self.embed_model.check_fits(self._vector_store.collection)
 
     def as_retriever(self, *, images: ImageBudget | None = None, **retriever: Any) -> BaseRetriever:
         """A retriever that finds every node, and takes images as questions.
@@ -120,6 +119,15 @@ class VLM2VecIndex(VectorStoreIndex):
         """`insert_nodes` without blocking the event loop."""
         await super().ainsert_nodes(_with_content(nodes), **insert_kwargs)
 
+    def _delete_from_docstore(self, ref_doc_id: str) -> None:
+        super()._delete_from_docstore(ref_doc_id)
+        # LlamaIndex's own keeps the document's hash, and takes it for there when it is to be refreshed
+        self._docstore.delete_document(ref_doc_id, raise_error=False)
+
+    async def _adelete_from_docstore(self, ref_doc_id: str) -> None:
+        await super()._adelete_from_docstore(ref_doc_id)
+        await self._docstore.adelete_document(ref_doc_id, raise_error=False)
+
     def _get_node_with_embedding(self, nodes: Sequence[BaseNode], show_progress: bool = False) -> list[BaseNode]:
         self.check_fits()
         copies = [node.model_copy(deep=True) for node in nodes]
@@ -145,33 +153,60 @@ class VLM2VecIndexRetriever(VectorIndexRetriever):
         self._images = images
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        if _asks_nothing(query_bundle):
+            return []
         return self._shown(super()._retrieve(self._asked(query_bundle)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        if _asks_nothing(query_bundle):
+            return []
         if getattr(self._vector_store, "_aclient", self._vector_store) is None:
             return await asyncio.to_thread(self._retrieve, query_bundle)
         asked = await asyncio.to_thread(self._asked, query_bundle)
         return self._shown(await super()._aretrieve(asked))
 
     def _asked(self, query_bundle: QueryBundle) -> QueryBundle:
-        """The question, checked; one of pixels with its vector.
+        """The question with its vector, where its mode needs one.
 
         Raises:
-            EmptyInput: Nothing is asked.
-            InvalidInput: The words are a path or an address.
             FingerprintMismatch: The vector store was built with another model.
         """
         text, image = query_bundle.query_str, query_bundle.image_path
         has_vector = query_bundle.embedding is not None
-        if text.strip() or not (has_vector or image):
-            question(text)
         self._media_index.check_fits()
-        if has_vector or image is None:
-            return query_bundle
-        return self._media_index.embed_model.query_bundle(text, image)
+        embed_model = self._media_index.embed_model
+        if not has_vector and image is not None:
+            return QueryBundle(query_str=text, embedding=embed_model.get_question_embedding(text, image))
+        if not has_vector and self._needs_embedding():
+            # a string is words, also where an agent asks with the path of a file
+            return QueryBundle(query_str=text, embedding=embed_model.encode_question(Query(text=text)))
+        return query_bundle
 
     def _shown(self, nodes: list[NodeWithScore]) -> list[NodeWithScore]:
-        return [NodeWithScore(node=to_media_node(each.node, self._images), score=each.score) for each in nodes]
+        return [NodeWithScore(node=to_seen_node(each.node, self._images), score=each.score) for each in nodes]
+
+
+def _asks_nothing(query: QueryBundle) -> bool:
+    """An agent that asks for nothing finds nothing, and goes on."""
+    return query.embedding is None and query.image_path is None and not query.query_str.strip()
+
+
+def _embed_model_of(storage_context: StorageContext | None) -> VLM2VecEmbedding:
+    """The embedding of the store, or else the one that LlamaIndex's settings hold.
+
+    Raises:
+        InvalidInput: Neither is ours. LlamaIndex would take OpenAI's, and ask for its key.
+    """
+    store = None if storage_context is None else storage_context.vector_store
+    if isinstance(store, VLM2VecVectorStore) and store.collection.dim:
+        return store.embed_model
+    set_for_all = Settings._embed_model
+    if isinstance(set_for_all, VLM2VecEmbedding):
+        return set_for_all
+    raise InvalidInput(
+        f"embed_model is missing ({type(set_for_all).__name__} is set for all); give "
+        "embed_model=VLM2VecEmbedding(...), or a VLM2VecVectorStore, which knows its own"
+    )
 
 
 def _with_content(nodes: Sequence[BaseNode]) -> list[BaseNode]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from llama_index.core.schema import BaseNode, MetadataMode
 
-from llama_index_vlm2vec.nodes import MediaNode, shown_file, stands_for_file, to_media_node, to_node
+from llama_index_vlm2vec.nodes import shown_file, stands_for_file, to_document, to_media_node, words
 from vlm2vec_rag.collection.points import Payload
 from vlm2vec_rag.documents import FILE_FIELDS, read_item
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, UnsupportedMedia
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vlm2vec_rag.media.settings import MediaSettings
 
 ImageInput: TypeAlias = "str | Path | BytesIO | PILImage"
-VideoInput: TypeAlias = "str | Path"
+ClipInput: TypeAlias = "str | Path"
 Media: TypeAlias = "Callable[[], MediaReader]"
 
 
@@ -69,17 +69,31 @@ def read_image(image: ImageInput, reader: MediaReader) -> Image:
     raise InvalidInput(f"the image is a {type(image).__name__}; expected a path, a BytesIO or a PIL image")
 
 
-def read_video(video: VideoInput, reader: MediaReader) -> Clip:
-    """A video as one clip, from its start to its end.
+def read_clip(clip: ClipInput, reader: MediaReader) -> Clip:
+    """A video file as one clip, from its start to its end.
 
     Raises:
         MediaError: It is missing, broken or no video; the message names it.
     """
-    path = _path(video)
+    path = _path(clip)
     info = reader.probe(path)
     if info.kind != "video":
         raise UnsupportedMedia(f"{path} is a {info.format} file; expected a video")
     return reader.clip(path, 0.0, info.duration_s or 0.0)
+
+
+def read_frames(clip: ClipInput | Sequence[PILImage], media: Media) -> tuple[PILImage, ...]:
+    """The frames of a question's clip: of a video file, or as they are given.
+
+    Raises:
+        EmptyInput: There are none.
+        MediaError: The file is missing, broken or no video; the message names it.
+    """
+    if isinstance(clip, str | Path):
+        return read_clip(clip, media()).frames
+    if not clip:
+        raise EmptyInput("the clip of the question has no frames; give its path, or one frame at least")
+    return tuple(clip)
 
 
 def items_of(node: BaseNode, media: Media) -> tuple[BaseNode, Item]:
@@ -92,7 +106,7 @@ def items_of(node: BaseNode, media: Media) -> tuple[BaseNode, Item]:
     """
     if stands_for_file(node):
         media_node = to_media_node(node)
-        text = media_node.get_content(metadata_mode=MetadataMode.NONE)
+        text = words(media_node)
         if media_node.metadata["kind"] == "text":
             return media_node, Text(text=text)
         item = read_item(text, media_node.metadata, media())
@@ -103,11 +117,11 @@ def items_of(node: BaseNode, media: Media) -> tuple[BaseNode, Item]:
         return media_node, item
     if shown := shown_file(node):
         kind, path = shown
-        item = read_image(path, media()) if kind == "image" else read_video(path, media())
+        item = read_image(path, media()) if kind == "image" else read_clip(path, media())
         own = {name: value for name, value in node.metadata.items() if name not in FILE_FIELDS}
         item = replace(item, text=node.get_content(metadata_mode=MetadataMode.NONE), metadata=own)
-        payload = Payload.of(item)
-        made = to_node(payload, payload.id)
+        document = to_document(Payload.of(item))
+        made = to_media_node(document)
         if node.relationships:
             made.relationships = node.relationships
         return made, item
@@ -128,6 +142,3 @@ def _path(given: str | Path) -> Path:
     if "://" in str(given) or str(given).startswith("data:"):
         raise UnsupportedMedia(f"{str(given)[:200]} is an address, and nothing is downloaded here; save it first")
     return Path(given)
-
-
-__all__ = ["ImageInput", "Media", "MediaNode", "VideoInput", "items_of", "open_media", "read_image", "read_video"]

@@ -8,8 +8,8 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from llama_index_vlm2vec.nodes import to_media_node
-from vlm2vec_rag.documents import FILE_FIELDS, file_payload
+from llama_index_vlm2vec.nodes import to_seen_node, words
+from vlm2vec_rag.documents import FILE_FIELDS, file_payload, with_description
 from vlm2vec_rag.items import place_of, seconds
 
 
@@ -68,9 +68,9 @@ def _merged(group: list[NodeWithScore], best: NodeWithScore) -> NodeWithScore:
     start_s, end_s = _span(group[0])[0], max(_span(each)[1] for each in group)
     text = ""
     for each in group:
-        text = join_overlapping(text, each.node.get_content())
+        text = join_overlapping(text, words(each.node))
     told = {name: value for name, value in best.node.metadata.items() if name not in FILE_FIELDS}
-    node = to_media_node(best.node).model_copy(deep=True)
+    node = to_seen_node(best.node).model_copy(deep=True)
     node.embedding = None
     node.metadata = {
         **told,
@@ -82,7 +82,7 @@ def _merged(group: list[NodeWithScore], best: NodeWithScore) -> NodeWithScore:
     }
     node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, "merged"]
     node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, "merged"]
-    node.set_content(text)
+    node.set_content(with_description(text, node.metadata))
     node.id_ = file_payload("", node.metadata).id
     scores = [each.score for each in group if each.score is not None]
     return NodeWithScore(node=node, score=max(scores, default=None))

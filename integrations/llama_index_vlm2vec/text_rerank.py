@@ -10,9 +10,10 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
+from llama_index_vlm2vec.nodes import words
 from vlm2vec_rag.errors import InvalidInput
 
 dispatcher = get_dispatcher(__name__)
@@ -95,4 +96,4 @@ class TextRerank(BaseNodePostprocessor):
 
 
 def _text(scored: NodeWithScore) -> str:
-    return scored.node.get_content(metadata_mode=MetadataMode.NONE)
+    return words(scored.node)

@@ -12,24 +12,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
+from llama_index.core.utils import iter_batch
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryMode
 
+from llama_index_vlm2vec.embedding import VLM2VecEmbedding
 from llama_index_vlm2vec.filters import condition
+from llama_index_vlm2vec.items import items_of
 from llama_index_vlm2vec.nodes import to_node, to_payload
-from vlm2vec_rag.collection import Filter, Found, Point, open_collection
+from llama_index_vlm2vec.stamps import is_stamped, stamp
+from vlm2vec_rag.collection import Filter, Found, Point
 from vlm2vec_rag.diversity import maximal_marginal_relevance
-from vlm2vec_rag.documents import FRAMEWORK_FIELD, point_id_of
-from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
-from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.library.model import ModelName
+from vlm2vec_rag.document_metadata import FRAMEWORK_FIELD
+from vlm2vec_rag.documents import point_id_of
+from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
-    from llama_index_vlm2vec.embedding import VLM2VecEmbedding
     from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.collection.searching import Mode
+    from vlm2vec_rag.library import Library
 
 MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.DEFAULT: "dense",
@@ -48,21 +52,23 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
     words (BM25), `hybrid` joins both rankings (the score is a sum of 1 / (60 + rank) and only orders; `alpha` is the
     share of the vectors, by default what suits the model). `mmr` gives nodes that differ from each other.
 
-    A node of a file comes back as a `MediaNode`, any other node as it was stored.
+    A node of a file comes back as a `MediaNode`, any other node as it was stored. A vector is kept only if
+    `VLM2VecEmbedding` made it of the node's very content; every other node is embedded by the store itself, pages,
+    images and clips by their pixels, whatever class of LlamaIndex brings it.
 
     >>> store = VLM2VecVectorStore.open("./my.vlm2vec", embed_model)
-    >>> index = VLM2VecIndex.from_vector_store(store, embed_model)
+    >>> index = VLM2VecIndex.from_vector_store(store)
     """
 
     stores_text: bool = True
     is_embedding_query: bool = True
 
-    _collection: Collection = PrivateAttr()
+    _library: Library = PrivateAttr()
 
-    def __init__(self, collection: Collection) -> None:
-        """Use an open collection, from `vlm2vec_rag.collection.open_collection`."""
+    def __init__(self, library: Library) -> None:
+        """Use an open library, from `vlm2vec_rag.open`."""
         super().__init__(stores_text=True)
-        self._collection = collection
+        self._library = library
 
     @classmethod
     def open(
@@ -72,72 +78,107 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         *,
         name: str = "default",
         create: bool = True,
-        **place: Any,
+        **settings: Any,
     ) -> VLM2VecVectorStore:
         """Open a store, or make it when it is not there.
 
         Args:
             location: A folder, `:memory:`, or the address of a Qdrant server such as `http://localhost:6333`.
-            embed_model: What the nodes are embedded with; its model is loaded, to see that it fits. None opens
-                whatever is there, or makes a collection that is searched by words only.
+            embed_model: What nodes are embedded with. None takes what is recorded in the collection, and for a new one
+                the best whose weights are at hand.
             name: The collection at that location.
             create: Make the collection when it is not there.
-            place: More for `open_collection`: `api_key`, `language`, `cluster` and the like.
+            settings: More for `vlm2vec_rag.open`: `api_key`, `language`, `cluster`, `model="none"` for words only, ...
 
         Raises:
             CollectionNotFound: It is not there and was not to be made.
             FingerprintMismatch: It was built with another model; both are named.
         """
-        if embed_model is not None:
-            collection = open_collection(location, name, fingerprint=embed_model.fingerprint, create=create, **place)
-            if (named := embed_model.encoder.loaded_from) is not None:
-                ModelName.of(*named).record(collection)
-            return cls(collection)
-        try:
-            return cls(open_collection(location, name, create=False, **place))
-        except CollectionNotFound:
-            if not create:
-                raise
-            return cls(open_collection(location, name, fingerprint=Fingerprint(model="words only"), **place))
+        from vlm2vec_rag.library import open_library
+
+        named = {} if embed_model is None else embed_model.as_settings()
+        return cls(open_library(location, name=name, create=create, **{**named, **settings}))
 
     @classmethod
     def class_name(cls) -> str:
         return "VLM2VecVectorStore"
 
     @property
-    def collection(self) -> Collection:
-        """The collection behind this."""
-        return self._collection
+    def library(self) -> Library:
+        """The library behind this: the collection, with its model and reader."""
+        return self._library
+
+    @property
+    def embed_model(self) -> VLM2VecEmbedding:
+        """The embedding that the collection was built with.
+
+        Raises:
+            InvalidInput: The collection holds words only.
+        """
+        return VLM2VecEmbedding.for_library(self._library)
 
     @property
     def client(self) -> Any:
         """The Qdrant client behind the collection."""
-        return self._collection.client
+        return self.collection.client
+
+    @property
+    def collection(self) -> Collection:
+        """The collection of the library."""
+        return self._library.collection
 
     def close(self) -> None:
         """Close the collection; a folder can then be opened by another process."""
-        self._collection.close()
+        self._library.close()
 
     # writing
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """Write embedded nodes, replacing those with the same ids, and return their ids.
-
-        A collection of words only takes nodes as they are.
+        """Write nodes, replacing those with the same ids, and return their ids.
 
         Raises:
-            InvalidInput: A node has no embedding, or one of another width.
+            EmptyInput: A node with neither pixels nor words; the message names it.
+            InvalidInput: A node holds what cannot be kept, or needs to be embedded and the store has no model.
+            MediaError: The file of a node that needs to be embedded cannot be read.
         """
+        fingerprint = self._library.fingerprint
+        payloads = [to_payload(node) for node in nodes]  # refuses what cannot be kept before anything is written
         now = datetime.now(timezone.utc)
-        points = []
-        for node in nodes:
-            if node.embedding is None and self._collection.dim:
-                raise InvalidInput(f"node {node.node_id} has no embedding; embed it with VLM2VecEmbedding first")
-            id_, payload = to_payload(node)
-            vector = None if node.embedding is None else np.asarray(node.embedding, dtype=np.float32)
-            points.append(Point(id=id_, payload=replace(payload, indexed_at=now), vector=vector))
-        self._collection.upsert(points)
-        return [point.payload.document_id or point.id for point in points]
+        points: list[Point] = []
+        to_embed: list[int] = []
+        ids = [payload.document_id or id_ for id_, payload in payloads]
+        for at, (node, (id_, payload)) in enumerate(zip(nodes, payloads, strict=True)):
+            if fingerprint.dim and not is_stamped(node, payload.content_hash, fingerprint):
+                to_embed.append(at)
+                continue
+            vector = np.asarray(node.embedding, dtype=np.float32) if fingerprint.dim else None
+            points.append(
+                Point(id=id_, payload=replace(payload, indexed_at=now, encoded=vector is not None), vector=vector)
+            )
+        for at, id_ in zip(to_embed, self._embed([nodes[at] for at in to_embed]), strict=True):
+            ids[at] = id_
+        self.collection.upsert(points)
+        return ids
+
+    def _embed(self, nodes: Sequence[BaseNode]) -> list[str]:
+        """Write nodes with vectors of their content, made by the collection's own model."""
+        if not nodes:
+            return []
+        if self._library.encoder is None:
+            raise InvalidInput(
+                f"node {nodes[0].node_id} has no embedding that VLM2VecEmbedding made of its content, and the store "
+                "was opened for words only; open it with the model that built it"
+            )
+        writer = self._library.writer()
+        written: list[str] = []
+        for batch in iter_batch(nodes, BATCH_ITEMS):
+            entries: list[Entry] = []
+            for node in batch:
+                made, item = items_of(node, lambda: self._library.reader)
+                entries.append(Entry(item=item, payload=to_payload(made)[1]))
+            writer.write(entries)
+            written += [entry.document_id for entry in entries]
+        return written
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """`add` in a thread; the event loop stays free."""
@@ -156,7 +197,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
             equals(f"metadata.{FRAMEWORK_FIELD}.ref_doc_id", ref_doc_id),
         ]
         at_place = models.Filter(must=[equals("source", source), equals("fragment", fragment)])
-        self._collection.delete(models.Filter(should=[*of_document, at_place] if source else of_document))
+        self.collection.delete(models.Filter(should=[*of_document, at_place] if source else of_document))
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """`delete` in a thread; the event loop stays free."""
@@ -172,8 +213,8 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         """
         if node_ids is None and filters is None:
             raise InvalidInput("neither node_ids nor filters are given; use clear() to delete all nodes")
-        if wanted := _among(condition(filters, self._collection), node_ids):
-            self._collection.delete(wanted)
+        if wanted := _among(condition(filters, self.collection), node_ids):
+            self.collection.delete(wanted)
 
     async def adelete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
@@ -183,7 +224,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
 
     def clear(self) -> None:
         """Delete all nodes; the collection stays."""
-        self._collection.delete(Filter())
+        self.collection.delete(Filter())
 
     async def aclear(self) -> None:
         """`clear` in a thread; the event loop stays free."""
@@ -191,14 +232,14 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
 
     def persist(self, persist_path: str = "", fs: Any = None) -> None:
         """Make everything written so far survive a power cut; where it is kept was said when it was opened."""
-        self._collection.flush()
+        self.collection.flush()
 
     # reading
 
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """The nodes with these ids that pass the filters, with their embeddings; all nodes where neither is given."""
-        wanted = _among(condition(filters, self._collection), node_ids)
-        return [_node(point) for point in self._collection.scroll(wanted, with_vectors=True)]
+        wanted = _among(condition(filters, self.collection), node_ids)
+        return [self._node(point) for point in self.collection.scroll(wanted, with_vectors=True)]
 
     async def aget_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
@@ -227,7 +268,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
             )
         if unknown := sorted(kwargs.keys() - _QUERY_OPTIONS):
             raise InvalidInput(f"no option {', '.join(map(repr, unknown))}; expected some of {sorted(_QUERY_OPTIONS)}")
-        wanted = kwargs.get("qdrant_filters") or condition(query.filters, self._collection)
+        wanted = kwargs.get("qdrant_filters") or condition(query.filters, self.collection)
         if query.node_ids:  # LlamaIndex's own retriever gives an empty list where it means all
             wanted = _among(wanted, query.node_ids)
         if query.doc_ids:
@@ -237,7 +278,7 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         else:
             mode = MODES[query.mode]
             limit = (query.hybrid_top_k if mode == "hybrid" else None) or query.similarity_top_k
-            found = self._collection.search(
+            found = self.collection.search(
                 query.query_embedding,
                 query.query_str,
                 mode=mode,
@@ -250,13 +291,21 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
             nodes=nodes, similarities=[each.score for each in found], ids=[node.node_id for node in nodes]
         )
 
+    def _node(self, point: Point) -> BaseNode:
+        node = to_node(point.payload, point.id)
+        if point.vector is not None:
+            node.embedding = point.vector.tolist()
+            if point.payload.encoded:  # so that another store takes it as it is
+                stamp(node, point.payload.content_hash, self._library.fingerprint)
+        return node
+
     def _diverse(self, query: VectorStoreQuery, wanted: models.Filter | None, options: dict[str, Any]) -> list[Found]:
         threshold = query.mmr_threshold if query.mmr_threshold is not None else options.get("mmr_threshold")
         candidates = options.get("mmr_prefetch_k") or query.similarity_top_k * options.get("mmr_prefetch_factor", 4)
-        near = self._collection.search(
+        near = self.collection.search(
             query.query_embedding, mode="dense", limit=max(candidates, query.similarity_top_k), filter=wanted
         )
-        points = {each.id: each for each in self._collection.retrieve([each.id for each in near], with_vectors=True)}
+        points = {each.id: each for each in self.collection.retrieve([each.id for each in near], with_vectors=True)}
         there = [each for each in near if each.id in points]
         vectors: Any = [points[each.id].vector for each in there]
         chosen = maximal_marginal_relevance(
@@ -270,12 +319,6 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """`query` in a thread; the event loop stays free."""
         return await asyncio.to_thread(self.query, query, **kwargs)
-
-
-def _node(point: Point) -> BaseNode:
-    node = to_node(point.payload, point.id)
-    node.embedding = None if point.vector is None else point.vector.tolist()
-    return node
 
 
 def _among(wanted: models.Filter | None, node_ids: Sequence[str] | None) -> models.Filter | None:

@@ -25,6 +25,7 @@ from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore as LlamaIndexSt
 
 import vlm2vec_rag as vr
 from vlm2vec_rag.cli import main
+from vlm2vec_rag.documents import without_description
 
 FoundRow = dict[str, Any]
 Reader = Callable[..., list[FoundRow]]
@@ -94,35 +95,36 @@ def folder(
 
 
 def told(id_: str, score: float, metadata: dict[str, Any], text: str) -> FoundRow:
+    text = without_description(text, metadata)  # frameworks know nothing without words
     return {"id": id_, "score": score, "text": text} | {name: metadata.get(name) for name in FIELDS}
 
 
 def read_by_langchain(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
-    store = VLM2VecVectorStore.open(folder, VLM2VecEmbeddings(model=str(base), **model), create=False)
+    store = VLM2VecVectorStore.open(folder, create=False, dtype="float32")  # with the model that is written there
     hits = LangChainRetriever(vectorstore=store, k=4).invoke(question)
     store.close()
-    return [told(str(hit.id), hit.metadata["score"], hit.metadata, hit.page_content) for hit in hits]
+    return [told(str(hit.id), hit.score, hit.metadata, hit.page_content) for hit in hits]
 
 
 def read_by_langchain_awaited(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
     async def ask() -> list[FoundRow]:
-        store = VLM2VecVectorStore.open(folder, VLM2VecEmbeddings(model=str(base), **model), create=False)
+        store = VLM2VecVectorStore.open(folder, create=False, dtype="float32")
         hits = await LangChainRetriever(vectorstore=store, k=4).ainvoke(question)
         store.close()
-        return [told(str(hit.id), hit.metadata["score"], hit.metadata, hit.page_content) for hit in hits]
+        return [told(str(hit.id), hit.score, hit.metadata, hit.page_content) for hit in hits]
 
     return asyncio.run(ask())
 
 
 def read_by_llama_index(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
-    with LlamaIndexRetriever(str(folder), VLM2VecEmbedding(base, **model), similarity_top_k=4) as retriever:
-        found = retriever.retrieve(question)
+    with vr.open(folder, create=False, dtype="float32") as library:
+        found = LlamaIndexRetriever(library, similarity_top_k=4).retrieve(question)
     return [told(each.node_id, each.score or 0.0, each.metadata, each.text) for each in found]
 
 
 def read_by_llama_index_awaited(folder: Path, base: Path, model: dict[str, Any], question: str) -> list[FoundRow]:
-    with LlamaIndexRetriever(str(folder), VLM2VecEmbedding(base, **model), similarity_top_k=4) as retriever:
-        found = asyncio.run(retriever.aretrieve(question))
+    with vr.open(folder, create=False, dtype="float32") as library:
+        found = asyncio.run(LlamaIndexRetriever(library, similarity_top_k=4).aretrieve(question))
     return [told(each.node_id, each.score or 0.0, each.metadata, each.text) for each in found]
 
 

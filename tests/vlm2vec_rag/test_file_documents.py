@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 import pytest
 
 from vlm2vec_rag.collection.points import Payload
-from vlm2vec_rag.documents import FILE_FIELDS, FRAMEWORK_FIELD, file_payload, is_of_file, metadata_of
+from vlm2vec_rag.document_metadata import FRAMEWORK_FIELD
+from vlm2vec_rag.documents import FILE_FIELDS, file_payload, is_of_file, metadata_of
 
 PAYLOADS = [
     Payload(source="/a/r#1.pdf", kind="page", content_hash="c1", fragment="page=2", page=2, label="ii", title="Intro"),

@@ -17,6 +17,8 @@ from vlm2vec_rag.words import question
         "Node.js",
         "http status 404",
         "ratio:1",
+        "cat.png",
+        "report.pdf",
     ],
 )
 def test_words_pass_unchanged(words):
@@ -32,7 +34,6 @@ def test_an_empty_question_is_named(words):
 @pytest.mark.parametrize(
     "words",
     [
-        "cat.png",
         "/home/me/My Pictures/cat.JPG",
         "./clips/talk.mp4",
         "..\\a.webm",

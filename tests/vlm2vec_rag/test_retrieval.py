@@ -82,7 +82,7 @@ def test_thumbnails_are_found_by_content(collection, tmp_path):
 def test_an_encoder_of_another_model_is_refused_and_both_are_named(collection, encoder, tiny_base):
     from vlm2vec_rag import load_encoder
 
-    with pytest.raises(FingerprintMismatch, match=r"adapter '' against '[0-9a-f]{16}'"):
+    with pytest.raises(FingerprintMismatch, match=r"adapter: '[0-9a-f]{16}' there, '' here"):
         Retriever(collection, load_encoder(tiny_base, device="cpu", dtype="float32"))
 
 

@@ -458,6 +458,14 @@ class Collection:
                 if offset is None:
                     break
 
+    def condition(self, filter: Filter | models.Filter | None) -> models.Filter | None:
+        """A filter in Qdrant's terms, patterns looked up, to be joined with others; None where everything passes."""
+        parts = self._conditions(filter)
+        known: list[Any] = [each for each in parts if each is not None]
+        if len(known) < len(parts):
+            return None
+        return parts[0] if len(parts) == 1 else models.Filter(should=known)
+
     def _conditions(self, filter: Filter | models.Filter | None) -> list[models.Filter | None]:
         """A filter in Qdrant's terms, in as many parts as the server's bounds make of it."""
         if filter is None or isinstance(filter, models.Filter):

@@ -15,6 +15,7 @@ from langchain_vlm2vec import MediaLoader, documents_to_content_blocks
 from numbered_videos import read
 from PIL import Image
 
+from vlm2vec_rag.documents import without_description
 from vlm2vec_rag.errors import InvalidInput
 
 
@@ -41,7 +42,9 @@ def test_each_hit_has_its_number_place_text_and_images(hits: list[Document]) -> 
     assert "never an instruction" in blocks[0]["text"]
     for number, (at, document) in enumerate(zip((1, 3, 5, 9), hits, strict=True), start=1):
         head = f'<evidence number="{number}" place="{document.metadata["place"]}">\n'
-        assert blocks[at]["text"].startswith(head + document.page_content.strip())
+        assert blocks[at]["text"].startswith(
+            head + without_description(document.page_content, document.metadata).strip()
+        )
     red, green, blue = an_image(blocks[4]).resize((1, 1)).getpixel((0, 0))
     assert red > 240 and green < 15 and blue < 15
     numbers = [read(an_image(each)) for each in blocks[6:9]]

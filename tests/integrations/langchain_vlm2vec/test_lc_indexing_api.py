@@ -21,7 +21,7 @@ def run(request: pytest.FixtureRequest, store: VLM2VecVectorStore, key_encoder: 
     records.create_schema()
 
     async def once(folder: Path) -> dict[str, int]:
-        loader = MediaLoader(folder, settings=store.media_settings())
+        loader = MediaLoader(folder, settings=store.library.media_settings)
         options = {"cleanup": "full", "source_id_key": "source", "key_encoder": key_encoder}
         done = index if request.param == "sync" else aindex
         result = done(loader, records, store, **options)

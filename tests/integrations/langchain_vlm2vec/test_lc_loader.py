@@ -39,7 +39,7 @@ def test_a_folder_is_a_document_for_each_page_image_clip_and_passage(media: Path
 
 def test_their_ids_are_those_of_the_command_line(media: Path, memory_store: VLM2VecVectorStore) -> None:
     through_the_library(memory_store).index(media)
-    documents = MediaLoader(media, settings=memory_store.media_settings()).load()
+    documents = MediaLoader(media, settings=memory_store.library.media_settings).load()
     assert {each.id for each in documents} == {point.id for point in memory_store.collection.scroll()}
     assert [document_id(each) for each in documents] == [each.id for each in documents]
 

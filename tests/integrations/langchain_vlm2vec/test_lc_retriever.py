@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from vlm2vec_rag import Query
 from vlm2vec_rag.collection import Filter
-from vlm2vec_rag.errors import EmptyInput, InvalidInput, UnreadableMedia
+from vlm2vec_rag.errors import InvalidInput, UnreadableMedia
 from vlm2vec_rag.retrieval import Retriever
 
 Ask = Callable[..., Any]
@@ -49,7 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(embeddings: VLM2VecEmbeddings, files: Path) -> Iterator[VLM2VecVectorStore]:
     """A store with all of the folder and a text; every test here only asks it."""
     store = VLM2VecVectorStore.open(":memory:", embeddings)
-    store.add_documents(MediaLoader(files, settings=store.media_settings()).load())
+    store.add_documents(MediaLoader(files, settings=store.library.media_settings).load())
     store.add_texts(["an apple a day"], [{"author": "Ada"}], ids=["apple"])
     yield store
     store.close()
@@ -99,16 +99,16 @@ async def test_hits_are_those_of_the_library_with_their_scores(
         for hit, each in zip(hits, expected, strict=True):
             said = hit.metadata
             assert (said["place"], said["kind"], said["source"]) == (each.place, each.kind, each.source)
-            assert said["score"] == pytest.approx(each.score, abs=1e-5)
-            assert said.get("dense_score") == pytest.approx(each.dense_score, abs=1e-5)
-            assert said.get("bm25_score") == pytest.approx(each.bm25_score, abs=1e-5)
+            assert hit.score == pytest.approx(each.score, abs=1e-5)
+            assert hit.dense_score == pytest.approx(each.dense_score, abs=1e-5)
+            assert hit.bm25_score == pytest.approx(each.bm25_score, abs=1e-5)
 
 
 async def test_k_filter_and_mode_are_set_once_or_for_each_question(filled: VLM2VecVectorStore, ask: Ask) -> None:
     retriever = VLM2VecRetriever(vectorstore=filled, k=3, filter={"kind": "page"}, mode="dense")
     assert {hit.metadata["kind"] for hit in await ask(retriever, "anything")} == {"page"}
     [hit] = await ask(retriever, "apple", k=1, filter={"author": "Ada"}, mode="bm25")
-    assert (hit.id, hit.metadata["author"], "dense_score" in hit.metadata) == ("apple", "Ada", False)
+    assert (hit.id, hit.metadata["author"], hit.dense_score) == ("apple", "Ada", None)
     assert len(await ask(retriever.bind(k=1), "anything")) == 1
 
 
@@ -165,19 +165,64 @@ async def test_langchains_own_retriever_over_the_store_works_in_each_way(filled:
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.0, "k": 7}
     )
     assert [len(await ask(each, "anything")) for each in (by_similarity, diverse, above)] == [2, 3, 7]
+    for mode in ("dense", "hybrid"):
+        kwargs = {"score_threshold": 0.0, "k": 2, "mode": mode, "kind": "page"}
+        threshold = filled.as_retriever(search_type="similarity_score_threshold", search_kwargs=kwargs)
+        assert len(await ask(threshold, "emission targets")) == 2
+    scored = filled.similarity_search_with_relevance_scores("emission targets", k=3, mode="hybrid")
+    dense = filled.similarity_search_with_relevance_scores("emission targets", k=9)
+    expected = {each.id: score for each, score in dense}
+    assert {each.id: score for each, score in scored} == pytest.approx(
+        {each.id: expected[each.id] for each, _ in scored}, abs=1e-5
+    )
+
+
+async def test_typed_filters_are_those_of_the_command_line_beside_langchains_own(
+    filled: VLM2VecVectorStore, ask: Ask
+) -> None:
+    for typed, expected in (
+        ({"kind": "page"}, {"report.pdf#page=1", "report.pdf#page=2"}),
+        ({"kind": "page", "filter": {"page": {"$gt": 1}}}, {"report.pdf#page=2"}),
+        ({"source": "*.png"}, {"red.png", "blue.png"}),
+        ({"pages": "2-"}, {"report.pdf#page=2"}),
+        ({"time": "0:01-0:02", "until": "2100-01-01"}, {"talk.mp4#t=0,3"}),
+        ({"since": "2100-01-01"}, set()),
+    ):
+        whole = await ask(VLM2VecRetriever(vectorstore=filled, k=10, **typed), "anything")
+        asked = await ask(VLM2VecRetriever(vectorstore=filled, k=10), "anything", **typed)
+        for hits in (whole, asked):
+            assert {hit.metadata["place"].rpartition("/")[2] for hit in hits} == expected, typed
+
+
+async def test_an_agent_that_asks_for_a_file_name_or_for_nothing_goes_on(
+    filled: VLM2VecVectorStore, files: Path, ask: Ask
+) -> None:
+    for retriever in (VLM2VecRetriever(vectorstore=filled), filled.as_retriever(search_type="mmr")):
+        for nothing in ("", "  "):
+            assert await ask(retriever, nothing) == []
+        for name in ("report.pdf", str(files / "red.png"), "https://example.org/a.png"):
+            assert await ask(retriever, name)
+    tool = create_retriever_tool(VLM2VecRetriever(vectorstore=filled), "search", "Searches.")
+    assert tool.invoke({"query": ""}) == ""
+
+
+def test_a_folder_is_enough(filled: VLM2VecVectorStore, embeddings: VLM2VecEmbeddings, tmp_path: Path) -> None:
+    VLM2VecVectorStore.from_texts(["an apple a day"], embeddings, location=tmp_path / "c").close()
+    retriever = VLM2VecRetriever(tmp_path / "c", k=2)
+    assert [hit.page_content for hit in retriever.invoke("apple")] == ["an apple a day"]
+    retriever.vectorstore.close()
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"input": ""}, EmptyInput, "question is empty"),
-        ({"input": "C:\\images\\cat.png"}, InvalidInput, "is a path or an address"),
         ({"input": {"query": "a"}}, InvalidInput, "question is a dict"),
         ({"image": "a.png", "clip": "b.mp4"}, InvalidInput, "an image and a clip"),
-        ({"image": "http://example.org/a.png"}, OSError, "nothing is downloaded"),
+        ({"image": "http://example.org/a.png"}, InvalidInput, "none is fetched"),
         ({"k": 0}, InvalidInput, "limit is 0"),
         ({"mode": "both"}, InvalidInput, "mode is 'both'"),
-        ({"top_k": 3}, TypeError, "top_k"),
+        ({"top_k": 3}, InvalidInput, "no filter is called 'top_k'"),
+        ({"pages": "many"}, InvalidInput, "pages 'many' is no range"),
     ],
 )
 async def test_bad_questions_are_named(

@@ -76,8 +76,8 @@ async def test_the_vectors_are_the_librarys_own(embed_model: VLM2VecEmbedding, m
         (Query(image=image.image), {"image": media / "red.png"}),
         (Query(image=image.image), {"image": Image.open(media / "red.png")}),
         (Query(text="at night", image=image.image), {"text": "at night", "image": str(media / "red.png")}),
-        (Query(frames=clip.frames), {"video": media / "talk.mp4"}),
-        (Query(text="later", frames=clip.frames), {"text": "later", "video": str(media / "talk.mp4")}),
+        (Query(frames=clip.frames), {"clip": media / "talk.mp4"}),
+        (Query(text="later", frames=clip.frames), {"text": "later", "clip": str(media / "talk.mp4")}),
     ]
     for query, asked in questions:
         [expected] = encoder.encode_queries([query])
@@ -208,9 +208,9 @@ def test_an_empty_question_or_text_is_refused(embed_model: VLM2VecEmbedding, emp
             ask(empty)
 
 
-def test_an_image_and_a_video_at_once_are_refused(embed_model: VLM2VecEmbedding, media: Path) -> None:
-    with pytest.raises(InvalidInput, match="both image and video"):
-        embed_model.query_bundle(image=media / "red.png", video=media / "talk.mp4")
+def test_an_image_and_a_clip_at_once_are_refused(embed_model: VLM2VecEmbedding, media: Path) -> None:
+    with pytest.raises(InvalidInput, match="both image and clip"):
+        embed_model.query_bundle(image=media / "red.png", clip=media / "talk.mp4")
 
 
 def test_a_file_that_cannot_be_read_is_named(embed_model: VLM2VecEmbedding, media: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ async def test_a_retrieval_is_told_with_the_embedding_inside(
     store.add(nodes)
     manager = CallbackManager([debug])
     index = VLM2VecIndex.from_vector_store(store, watched, callback_manager=manager)
-    retriever = VLM2VecRetriever(store.collection, watched, callback_manager=manager)
+    retriever = VLM2VecRetriever(store.library, watched, callback_manager=manager)
     for each in (index.as_retriever(), retriever):
         for is_awaited in (False, True):
             found = await each.aretrieve("which one?") if is_awaited else each.retrieve("which one?")
@@ -105,7 +105,7 @@ async def test_a_retrieval_is_told_with_the_embedding_inside(
 def test_reranking_is_told(nodes: list[Any], heard: Heard, embed_model: VLM2VecEmbedding) -> None:
     store = VLM2VecVectorStore.open(":memory:", embed_model)
     store.add(nodes)
-    found = VLM2VecRetriever(store.collection, mode="bm25").retrieve("emission targets")
+    found = VLM2VecRetriever(store.library, mode="bm25").retrieve("emission targets")
     heard.events.clear()
     TextRerank(lambda question, texts: [1.0] * len(texts)).postprocess_nodes(found, query_str="emission targets")
     assert heard.counts() == {"ReRankStartEvent": 1, "ReRankEndEvent": 1}

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from llama_index.core import MockEmbedding, StorageContext
-from llama_index.core.base.llms.types import LLMMetadata
-from llama_index.core.llms.mock import MockLLMWithChatMemoryOfLastCall
 from llama_index.core.schema import ImageNode, MediaResource, Node, QueryBundle, TextNode
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.indices.vlm2vec import VLM2VecIndex
@@ -17,29 +15,10 @@ from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 from llama_index_vlm2vec.images import ImageBudget
-from PIL import Image
+from llama_index_vlm2vec.nodes import words
+from seeing_llm import Seeing
 
-from vlm2vec_rag.errors import EmptyInput, FingerprintMismatch, InvalidInput, MediaError
-
-
-class Seeing(MockLLMWithChatMemoryOfLastCall):
-    """LlamaIndex's fake, with room for images."""
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        return LLMMetadata(context_window=200_000, num_output=256, is_chat_model=True)
-
-    @property
-    def shown(self) -> list[str]:
-        return [block.block_type for message in self.last_chat_messages or () for block in message.blocks]
-
-    @property
-    def told(self) -> str:
-        return "\n".join(message.content or "" for message in self.last_chat_messages or ())
-
-    def images(self) -> list[Image.Image]:
-        blocks = [block for message in self.last_chat_messages or () for block in message.blocks]
-        return [Image.open(each.resolve_image()) for each in blocks if each.block_type == "image"]  # type: ignore[union-attr]
+from vlm2vec_rag.errors import FingerprintMismatch, InvalidInput, MediaError
 
 
 @pytest.fixture
@@ -60,7 +39,7 @@ async def test_a_chat_model_sees_the_page_the_image_and_the_frames(
             assert response.source_nodes[0].node_id == node.node_id
             assert model.shown.count("image") == expected[node.metadata["kind"]]
             assert node.metadata["file_name"] in model.told
-            assert node.get_content() in model.told
+            assert words(node) in model.told
             assert all(each.width * each.height <= 1_003_520 for each in model.images())
 
 
@@ -161,24 +140,22 @@ async def test_an_image_is_a_question(index: VLM2VecIndex, embed_model: VLM2VecE
 
 
 @pytest.mark.parametrize("asked", ["", " ", QueryBundle("")])
-async def test_an_empty_question_is_refused(
+async def test_an_agent_that_asks_for_nothing_finds_nothing(
     index: VLM2VecIndex, embed_model: VLM2VecEmbedding, asked: str | QueryBundle
 ) -> None:
     for retriever in (index.as_retriever(), _over(index, embed_model)):
-        with pytest.raises(EmptyInput):
-            retriever.retrieve(asked)
-        with pytest.raises(EmptyInput):
-            await retriever.aretrieve(asked)
+        assert retriever.retrieve(asked) == await retriever.aretrieve(asked) == []
 
 
-async def test_a_path_as_a_question_is_refused(index: VLM2VecIndex, embed_model: VLM2VecEmbedding, media: Path) -> None:
-    sparse = index.as_retriever(vector_store_query_mode="sparse")
-    for retriever in (index.as_retriever(), sparse, _over(index, embed_model), _over(index, None, mode="bm25")):
-        for asked in (str(media / "red.png"), "https://example.org/red.png"):
-            with pytest.raises(InvalidInput, match="path or an address"):
-                retriever.retrieve(asked)
-            with pytest.raises(InvalidInput, match="path or an address"):
-                await retriever.aretrieve(asked)
+async def test_a_path_as_a_question_is_searched_as_words(
+    index: VLM2VecIndex, embed_model: VLM2VecEmbedding, media: Path
+) -> None:
+    for retriever in (index.as_retriever(), _over(index, embed_model)):
+        for asked in ("red.png", str(media / "red.png"), "https://example.org/red.png"):
+            found = retriever.retrieve(asked)
+            assert found and [each.node_id for each in await retriever.aretrieve(asked)] == [
+                each.node_id for each in found
+            ]
 
 
 def test_an_image_that_cannot_be_read_is_named(index: VLM2VecIndex, tmp_path: Path) -> None:
@@ -187,6 +164,16 @@ def test_an_image_that_cannot_be_read_is_named(index: VLM2VecIndex, tmp_path: Pa
 
 
 # what does not fit
+
+
+def test_a_missing_embedding_is_ours_and_not_openais(embed_model: VLM2VecEmbedding, nodes: list[Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"embed_model=VLM2VecEmbedding"):
+        VLM2VecIndex([TextNode(text="a")])
+    store = VLM2VecVectorStore.open(":memory:", embed_model)
+    index = VLM2VecIndex.from_vector_store(store)
+    index.insert_nodes(nodes)
+    assert index.embed_model.fingerprint == embed_model.fingerprint
+    assert len(index.as_retriever(similarity_top_k=9).retrieve("anything")) == len(nodes)
 
 
 def test_another_embedding_is_refused() -> None:
@@ -209,4 +196,4 @@ def test_a_store_of_another_model_is_refused(
 
 
 def _over(index: VLM2VecIndex, embed_model: VLM2VecEmbedding | None, **settings: Any) -> VLM2VecRetriever:
-    return VLM2VecRetriever(index.vector_store.collection, embed_model, similarity_top_k=7, **settings)  # type: ignore[attr-defined]
+    return VLM2VecRetriever(index.vector_store.library, embed_model, similarity_top_k=7, **settings)  # type: ignore[attr-defined]

@@ -82,7 +82,7 @@ def test_a_retriever_over_the_collection_answers_as_the_library_does(
 
     build(store, embed_model, nodes)
     for mode in ("hybrid", "dense", "bm25"):
-        retriever = VLM2VecRetriever(store.collection, embed_model, mode=mode, similarity_top_k=10)
+        retriever = VLM2VecRetriever(store.library, embed_model, mode=mode, similarity_top_k=10)
         hits = search("emission targets", store.collection, embed_model.encoder, mode=mode, limit=10)
         found = ask(retriever, "emission targets")
         assert [(each.node_id, each.score) for each in found] == [(hit.id, hit.score) for hit in hits]
@@ -101,7 +101,7 @@ async def test_the_stock_qdrant_store_keeps_everything_too(
     found, awaited = retriever.retrieve("which one?"), await retriever.aretrieve("which one?")
     assert {each.node_id for each in found} == {each.node_id for each in nodes}
     assert {each.node.metadata.get("kind") for each in found} == {*KINDS, None}
-    assert {type(each.node) for each in found if "kind" in each.node.metadata} == {MediaNode}
+    assert {isinstance(each.node, MediaNode) for each in found if "kind" in each.node.metadata} == {True}
     assert [(each.node_id, each.score) for each in awaited] == [(each.node_id, each.score) for each in found]
 
     sync_only = VLM2VecIndex.from_vector_store(QdrantVectorStore("stock", client=client), embed_model)

@@ -15,7 +15,12 @@ from llama_index.node_parser.vlm2vec import MediaDocument, MediaNode, MediaNodeP
 from llama_index.readers.vlm2vec import VLM2VecReader
 
 from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia
+from vlm2vec_rag.items import Item
 from vlm2vec_rag.media import MediaReader, MediaSettings, find_media
+
+
+def place(item: Item) -> str:
+    return f"{item.source}#{item.fragment}".rstrip("#")
 
 
 def test_a_folder_gives_one_document_for_each_item(media: Path) -> None:
@@ -23,7 +28,7 @@ def test_a_folder_gives_one_document_for_each_item(media: Path) -> None:
     with MediaReader() as reader:
         items = [item for path in find_media(media) for item in reader.items(path)]
     assert [(each.text, each.metadata["content_hash"], each.id_) for each in documents] == [
-        (item.text, item.content_hash, f"{item.source}#{item.fragment}".rstrip("#")) for item in items
+        (item.text or f"{item.kind}: {place(item)}", item.content_hash, place(item)) for item in items
     ]
     assert {each.metadata["kind"] for each in documents} == {"page", "image", "clip", "text"}
 
