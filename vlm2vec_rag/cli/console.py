@@ -108,6 +108,9 @@ def print_hits(hits: Iterable[Hit], question: str = "") -> None:
 _MOST_NOTES = 20
 
 
+_OCR_READS = ": --ocr auto reads them, with pip install 'vlm2vec-rag\\[ocr]'"
+
+
 def print_report(report: IndexReport, *, with_vectors: bool) -> None:
     """What an indexing run did, every failed file with its reason."""
     kinds = " · ".join(counted(count, kind) for kind, count in sorted((report.encoded + report.reused).items()))
@@ -128,6 +131,13 @@ def print_report(report: IndexReport, *, with_vectors: bool) -> None:
         err.print(f"  [yellow]{escape(short(told.source))}[/yellow] {escape(told.text)}")
     if len(report.notes) > _MOST_NOTES:
         err.print(f"  [yellow]and {counted(len(report.notes) - _MOST_NOTES, 'more note')} on other files[/yellow]")
+    if report.pages_with_broken_text:
+        read = "OCR read their pixels" if report.has_ocr else f"left out{_OCR_READS}"
+        err.print(f"[dim]{counted(report.pages_with_broken_text, 'text layer')} of pages say nothing: {read}[/dim]")
+    if report.pages_without_words:
+        pages = counted(report.pages_without_words, "page")
+        have = "has" if report.pages_without_words == 1 else "have"
+        err.print(f"[dim]{pages} {have} no words{'' if report.has_ocr else _OCR_READS}[/dim]")
     if report.passed_over.kinds:
         total = report.passed_over.kinds.total()
         why = "name one outright to hear why" if total > 1 else "name it outright to hear why"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vlm2vec_rag.cli.console import complain, err, note, print_report
 from vlm2vec_rag.cli.options import BuildOptions, with_options
+from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.library.progress import IndexProgress, counted
 
 if TYPE_CHECKING:
@@ -38,11 +40,22 @@ def index_command(
         str | None, typer.Option("--video-reader", help="pyav or decord; the collection keeps to its first one.")
     ] = None,
     ocr: Annotated[
-        bool, typer.Option("--ocr", help="Read words in scanned pages, images and frames; seconds for each.")
-    ] = False,
+        str | None,
+        typer.Option(
+            "--ocr",
+            help="Read words in pixels: auto on pages without text, all in images and frames as well, off. auto where "
+            "it is installed; the collection keeps to its first one.",
+        ),
+    ] = None,
+    password: Annotated[
+        list[str] | None, typer.Option("--password", help="Of encrypted PDF files; several are tried in turn.")
+    ] = None,
+    passwords: Annotated[
+        Path | None, typer.Option("--passwords", help="A file of passwords, one a line, which no history keeps.")
+    ] = None,
 ) -> None:
     """Index files and folders. Unchanged files are skipped; run it again after a failure or a kill to go on."""
-    media = media_settings(pdf_engine, video_reader, ocr=ocr)
+    media = media_settings(pdf_engine, video_reader, ocr=ocr, passwords=[*(password or ()), *lines_of(passwords)])
     with build.open(create=True, media=media, language=language, **build.spread) as library:
         tell_spread(library)
         report = run(library.index, paths, prune="all" if prune and yes else prune)
@@ -80,11 +93,26 @@ def run(indexing: Callable[..., IndexReport], *arguments: Any, **settings: Any) 
         raise typer.Exit(130) from None
 
 
-def media_settings(pdf_engine: str | None, video_reader: str | None, *, ocr: bool) -> MediaSettings | None:
+def media_settings(
+    pdf_engine: str | None, video_reader: str | None, *, ocr: str | None = None, passwords: Sequence[str] = ()
+) -> MediaSettings | None:
     """Settings where something was asked for; None keeps to the collection's own."""
     from vlm2vec_rag.media import MediaSettings
 
-    if pdf_engine is None and video_reader is None and not ocr:
-        return None
-    asked = {"pdf_engine": pdf_engine, "video_reader": video_reader, "ocr": ocr or None}
-    return MediaSettings(**{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
+    asked = {"pdf_engine": pdf_engine, "video_reader": video_reader, "ocr": ocr, "passwords": tuple(passwords) or None}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return MediaSettings(**given) if given else None  # type: ignore[arg-type]
+
+
+def lines_of(path: Path | None) -> list[str]:
+    """The lines of a file of passwords, as they stand.
+
+    Raises:
+        InvalidInput: It cannot be read.
+    """
+    if path is None:
+        return []
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--passwords {path}: cannot be read ({error}); give a text file, one a line") from error

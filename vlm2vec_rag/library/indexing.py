@@ -73,6 +73,9 @@ class IndexReport:
     unchanged: int = 0  # files
     failures: list[Failure] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    pages_without_words: int = 0  # nothing to find them by but their pixels
+    pages_with_broken_text: int = 0  # whose text layer says nothing; of these, OCR may have read the words
+    has_ocr: bool = False  # whether pages without words are read by OCR
     passed_over: PassedOver = field(default_factory=PassedOver)  # in the folders that were walked
     removed: list[str] = field(default_factory=list)  # sources that were pruned
     gone: list[str] = field(default_factory=list)  # sources whose file is no longer there, kept
@@ -143,7 +146,7 @@ def index(
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if any(not os.fspath(each).strip() for each in given):
         raise InvalidInput("a path to index is empty; give files or folders by name, or '.' for the present folder")
-    report = IndexReport()
+    report = IndexReport(has_ocr=reader.settings.ocr != "off")
     found = list(find_media(given, passed_over=report.passed_over))
     known = collection.sources()
     report.gone = _gone(given, found, known)
@@ -224,6 +227,9 @@ class _Run:
                 kept.append((file, item))
             except Exception as error:  # of whatever a file holds, only itself is lost
                 file.error = file.error or f"{item.fragment or item.kind}: {reason_of(error)}"
+        pages = [item for _, item in batch if item.kind == "page"]
+        self.report.pages_without_words += sum(not item.text for item in pages)
+        self.report.pages_with_broken_text += sum(item.metadata.get("text_layer") == "broken" for item in pages)
         written = self.writer.write(entries, isolate=True)
         for at, reason in written.failures.items():
             file, item = kept[at]
@@ -281,8 +287,9 @@ def settle_media(collection: Collection, media: MediaSettings | None = None) -> 
     recorded = collection.settings.get("media")
     if recorded is None:
         return settings
-    if media is None:
+    if media is None or media == MediaSettings(passwords=media.passwords):
         return MediaSettings.from_signature(recorded, settings)
+    settings = settings.keeping(recorded)
     signature = settings.signature()
     if signature != recorded:
         apart = {name: (recorded.get(name), signature.get(name)) for name in signature.keys() | recorded.keys()}

@@ -33,7 +33,6 @@ class Guard:
     def __init__(self, settings: MediaSettings, limits: MediaLimits) -> None:
         self._worker = Worker(settings, limits)
         self._limits = limits
-        self._retry_policy = PATIENCE if settings.ocr else 1
 
     def ask(self, kind: MediaKind, method: str, path: str, arguments: tuple[Any, ...], clock: Clock | None) -> Any:
         """The worker's answer; a worker that dies over a file is that file's error.
@@ -44,7 +43,7 @@ class Guard:
             UnreadableMedia: The worker died. The cause is WorkerDied.
         """
         limit_s = self._limits.seconds_per_clip if kind == "video" else self._limits.seconds_per_item
-        limit_s *= self._retry_policy
+        limit_s *= PATIENCE if method == "read_words" else 1
         started = time.monotonic()
         try:
             return self._ask_until_sure(method, [path, *arguments], min(limit_s, clock.left_s) if clock else limit_s)
@@ -91,6 +90,6 @@ def _what(kind: MediaKind, method: str, arguments: tuple[Any, ...]) -> str:
             return f"page {arguments[0]}"
         case "clip":
             return f"the clip from {arguments[0]:g} to {arguments[1]:g} s"
-        case "item" if kind != "image":
+        case "item" | "read_words" if kind != "image":
             return f"{ITEMS[kind]} {arguments[0] + 1}"
     return "it"

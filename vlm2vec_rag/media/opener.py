@@ -59,14 +59,17 @@ class Opener:
     def __init__(self, settings: MediaSettings, limits: MediaLimits) -> None:
         self._settings, self._limits = settings, limits
         self._open: tuple[tuple[str, int, int, int], MediaFile] | None = None
-        self._words = WordReader(limits.page_chars) if settings.ocr else None
+        self._words = WordReader(limits.page_chars)  # loads nothing until it is asked
 
     def probe(self, path: str) -> MediaInfo:
         return self._file(path).info()
 
     def item(self, path: str, index: int) -> Item:
-        item = self._file(path).item(index)
-        return item if self._words is None else self._words.added(item)
+        return self._file(path).item(index)
+
+    def read_words(self, path: str, index: int) -> Item:
+        """An item with the words in its pixels."""
+        return self._words.added(self._file(path).item(index))
 
     def page(self, path: str, page: int, max_pixels: int | None) -> Page:
         return self._paged(path).page(page, max_pixels)

@@ -21,6 +21,7 @@ from vlm2vec_rag.items import Clip, Image, Item, Page
 from vlm2vec_rag.media.conversion import Converter, with_notes
 from vlm2vec_rag.media.guard import ITEMS, Clock, Guard
 from vlm2vec_rag.media.notes import collected_notes
+from vlm2vec_rag.media.ocr import needs_words
 from vlm2vec_rag.media.opener import Opener
 from vlm2vec_rag.media.pdf.base import Word
 from vlm2vec_rag.media.process import TimedOut, WorkerDied
@@ -106,6 +107,8 @@ class MediaReader:
                     break
             else:
                 done += 1
+                if needs_words(item, self.settings.ocr):
+                    item = self._with_words(path, index, item, info.kind)
                 yield item
         if failures:
             first = failures[0]
@@ -196,6 +199,19 @@ class MediaReader:
             if (each := getattr(self, part, None)) is not None:
                 each.close()
 
+    def _with_words(self, path: str | os.PathLike[str], index: int, item: Item, kind: MediaKind) -> Item:
+        """The item with the words in its pixels, or as it is, with a note, where they cannot be read.
+
+        It takes time of its own, so that a long scan is not a file that takes too long.
+        """
+        try:
+            return cast(Item, self._ask(path, "read_words", index, kind=kind))
+        except MediaError as error:
+            with self._lock:
+                text = f"the words in the pixels of {ITEMS[kind]} {index + 1} could not be read ({error})"
+                self._keep_notes(os.path.abspath(path), [text])  # noqa: PTH100
+            return item
+
     def _ask(
         self,
         path: str | os.PathLike[str],
@@ -238,7 +254,7 @@ class MediaReader:
             pages = info.items // 2 if document.has_notes else info.items
             if method == "probe":
                 return replace(info, kind="document", format=document.format, items=pages, pages=pages)
-            page = arguments[0] + 1 if method == "item" else arguments[0]
+            page = arguments[0] + 1 if method in ("item", "read_words") else arguments[0]
             if method in ("clip", "image"):
                 expected = "a video" if method == "clip" else "an image"
                 raise InvalidInput(f"{name} is a document of pages; expected {expected}")

@@ -13,12 +13,13 @@ from vlm2vec_rag.pixels import MAX_PIXELS, MIN_PIXELS
 
 PdfEngine: TypeAlias = Literal["pymupdf", "pypdfium2"]
 VideoReader: TypeAlias = Literal["pyav", "decord"]
+Ocr: TypeAlias = Literal["off", "auto", "all"]
 MediaKind: TypeAlias = Literal["pdf", "image", "video", "text", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSettings:
-    """How files become items. All but the password change vectors, so a collection records and keeps them.
+    """How files become items. All but the passwords change vectors, so a collection records and keeps them.
 
     Raises:
         InvalidInput: A value makes no sense.
@@ -28,13 +29,15 @@ class MediaSettings:
     frames: int = 8  # of a clip
     window_s: float = 30.0  # a longer video becomes several clips
     overlap_s: float = 5.0  # of two clips that follow each other
-    pdf_engine: PdfEngine | None = None  # None: pymupdf where it is installed, else pypdfium2
+    pdf_engine: PdfEngine | None = None  # tried first; None: pymupdf where it is installed, else pypdfium2
     video_reader: VideoReader = "pyav"
     supersample: float = 1.0  # pages are rendered so many times larger, then reduced: 1.5 is 150 dpi for A4
     text_chars: int = 2000  # longest passage of a text file
     subtitle_language: str | None = None  # of the track to prefer, such as "de"; None: that of the user's locale
-    ocr: bool = False  # read words in scanned pages, images and frames while indexing; takes seconds for each
-    password: str | None = field(default=None, repr=False)  # tried on encrypted PDF files
+    # read words in pixels while indexing, which takes seconds for each: "auto" on pages without a usable text layer,
+    # "all" in images and frames as well; None: auto where the extra is installed, else off
+    ocr: Ocr | None = None
+    passwords: tuple[str, ...] = field(default=(), repr=False)  # tried in turn on encrypted PDF files
 
     def __post_init__(self) -> None:
         _check("max_pixels", self.max_pixels, self.max_pixels >= MIN_PIXELS, f"at least {MIN_PIXELS} (4 tokens)")
@@ -45,41 +48,57 @@ class MediaSettings:
         _check("video_reader", self.video_reader, self.video_reader in get_args(VideoReader), "pyav or decord")
         _check("supersample", self.supersample, 1 <= self.supersample <= 4, "1 to 4")
         _check("text_chars", self.text_chars, self.text_chars >= 100, "at least 100")
+        _check("ocr", self.ocr, self.ocr in (None, *get_args(Ocr)), "off, auto or all")
+        # one password alone, or a list as JSON brings it
+        passwords = (self.passwords,) if isinstance(self.passwords, str) else tuple(self.passwords)
+        object.__setattr__(self, "passwords", passwords)
 
     def signature(self) -> dict[str, Any]:
-        """What vectors depend on, as JSON values, with the PDF engine that is really used: for a collection to record.
+        """What vectors depend on, as JSON values, with the PDF engine that is tried first: for a collection to record.
 
         Raises:
             MissingExtra: The engine or reader asked for is not installed.
         """
         settled = self.settled()
         # what was added later is recorded only where it is used, so that older collections keep their signature
-        added_later = {name for name in ("ocr", "subtitle_language") if not getattr(self, name)}
-        left_out = {"password", *added_later}
+        added_later = {name for name in ("ocr", "subtitle_language") if getattr(settled, name) in (None, "off")}
+        left_out = {"passwords", *added_later}
         return {each.name: getattr(settled, each.name) for each in fields(self) if each.name not in left_out}
 
     @classmethod
     def from_signature(cls, recorded: Mapping[str, Any], base: MediaSettings | None = None) -> MediaSettings:
-        """The settings that gave this signature; what it does not hold (a password) comes from `base`."""
+        """The settings that gave this signature; what it does not hold (passwords) comes from `base`."""
         known = {each.name for each in fields(cls)}
-        return replace(base or cls(), **{name: value for name, value in recorded.items() if name in known})
+        values = {name: value for name, value in recorded.items() if name in known}
+        ocr = values.get("ocr", "off")
+        values["ocr"] = "all" if ocr is True else ocr  # as collections have it that were made before there was "auto"
+        return replace(base or cls(), **values)
+
+    def keeping(self, recorded: Mapping[str, Any]) -> MediaSettings:
+        """The same settings, with what is left to choice here taken from a signature. Any PDF engine will do."""
+        kept = MediaSettings.from_signature(recorded)
+        left_open = {name: getattr(kept, name) for name in ("ocr", "subtitle_language") if getattr(self, name) is None}
+        return replace(self, **left_open, pdf_engine=kept.pdf_engine)
 
     def settled(self) -> MediaSettings:
-        """The same settings, with the PDF engine chosen.
+        """The same settings, with what is None chosen by what is installed.
+
+        The PDF engine is a preference: where it is not installed, or cannot read a file, the other one does. So is
+        "auto" for reading words in pixels.
 
         Raises:
-            MissingExtra: The engine or reader asked for is not installed.
+            MissingExtra: The video reader, or reading words in all pixels, is asked for and not installed.
         """
         if self.video_reader == "decord" and importlib.util.find_spec("decord") is None:
             raise MissingExtra("decord is not installed; run: pip install 'vlm2vec-rag[decord]', or read with pyav")
-        if self.ocr and importlib.util.find_spec("rapidocr_onnxruntime") is None:
-            raise MissingExtra("rapidocr_onnxruntime is not installed; run: pip install 'vlm2vec-rag[ocr]'")
-        if self.pdf_engine == "pymupdf" and not has_pymupdf():
-            raise MissingExtra(
-                "pymupdf is not installed; run: pip install 'vlm2vec-rag[pymupdf]', or render with pypdfium2"
-            )
-        engine: PdfEngine = self.pdf_engine or ("pymupdf" if has_pymupdf() else "pypdfium2")
-        return replace(self, pdf_engine=engine)
+        has_ocr = importlib.util.find_spec("rapidocr") is not None
+        if self.ocr == "all" and not has_ocr:
+            raise MissingExtra("rapidocr is not installed; run: pip install 'vlm2vec-rag[ocr]'")
+        return replace(
+            self,
+            pdf_engine=self.pdf_engine or ("pymupdf" if has_pymupdf() else "pypdfium2"),
+            ocr="off" if not has_ocr else self.ocr or "auto",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

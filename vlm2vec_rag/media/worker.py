@@ -22,7 +22,7 @@ from vlm2vec_rag.media.settings import MediaLimits, MediaSettings
 OPEN_FILES = 64
 OUT_OF_MEMORY = 77  # exit code
 REQUEST_BYTES = 2**20
-METHODS = ("probe", "item", "page", "words", "export", "clip", "image")
+METHODS = ("probe", "item", "read_words", "page", "words", "export", "clip", "image")
 
 
 def main() -> None:

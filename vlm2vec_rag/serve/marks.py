@@ -37,7 +37,7 @@ def marked(text: str, question: str) -> list[tuple[str, bool]]:
 def matching(words: Sequence[Word], question: str) -> list[Word]:
     """The words of a page that the question has as well, in any of their forms."""
     wanted = stems(question)
-    return [word for word in words if wanted & stems(word.text)]
+    return [word for word in words if wanted & stems(word.whole or word.text)]
 
 
 def quoted(words: Sequence[Word], quotation: str) -> list[Word]:

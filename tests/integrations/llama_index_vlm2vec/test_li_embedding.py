@@ -179,10 +179,10 @@ def test_its_dict_tells_weights_apart_that_were_trained_in_place(
 def test_its_dict_holds_no_password(embed_model: VLM2VecEmbedding) -> None:
     from dataclasses import replace
 
-    secret = embed_model.model_copy(update={"media": replace(embed_model.media, password="hunter2")})
+    secret = embed_model.model_copy(update={"media": replace(embed_model.media, passwords="hunter2")})
     assert "hunter2" not in str(secret.to_dict())
     assert "hunter2" not in repr(secret)
-    assert pickle.loads(pickle.dumps(secret)).media.password == "hunter2"
+    assert pickle.loads(pickle.dumps(secret)).media.passwords == ("hunter2",)
 
 
 # nothing a question says is opened

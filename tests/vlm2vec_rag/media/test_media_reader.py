@@ -102,8 +102,8 @@ def test_errors_come_through_the_pipe_as_themselves(reader, tmp_path, locked_fil
 
 
 def test_the_password_is_sent_and_never_shown(locked_files):
-    settings = MediaSettings(password="open sesame")
-    assert "sesame" not in repr(settings) and "password" not in settings.signature()
+    settings = MediaSettings(passwords="open sesame")
+    assert "sesame" not in repr(settings) and "passwords" not in settings.signature()
     with MediaReader(settings) as reader:
         assert next(reader.items(locked_files / "locked.pdf")).text == "Secret"
 

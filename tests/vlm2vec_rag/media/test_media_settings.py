@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
+from handmade_pdfs import make_pdf
 
 from vlm2vec_rag.errors import InvalidInput, MissingExtra
-from vlm2vec_rag.media import MediaLimits, MediaSettings
+from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
 from vlm2vec_rag.media.settings import has_pymupdf
 
 
@@ -45,20 +47,44 @@ def test_limits_that_make_no_sense(values, message):
 
 
 def test_a_signature_gives_the_settings_back():
-    settings = MediaSettings(window_s=20, frames=4, supersample=1.5, password="secret")
+    settings = MediaSettings(window_s=20, frames=4, supersample=1.5, passwords="secret")
     recorded = json.loads(json.dumps(settings.signature()))
     assert "secret" not in json.dumps(recorded)
-    again = MediaSettings.from_signature({**recorded, "from_a_newer_version": 1}, MediaSettings(password="other"))
-    assert again.signature() == settings.signature() and again.password == "other"
+    again = MediaSettings.from_signature({**recorded, "from_a_newer_version": 1}, MediaSettings(passwords="other"))
+    assert again.signature() == settings.signature() and again.passwords == ("other",)
 
 
-def test_a_signature_names_the_engine_that_is_used(monkeypatch):
+def test_a_signature_names_the_engine_that_is_tried_first(monkeypatch):
     assert MediaSettings(pdf_engine="pypdfium2").signature()["pdf_engine"] == "pypdfium2"
     assert MediaSettings().signature()["pdf_engine"] == ("pymupdf" if has_pymupdf() else "pypdfium2")
     monkeypatch.setattr("vlm2vec_rag.media.settings.has_pymupdf", lambda: False)
     assert MediaSettings().signature()["pdf_engine"] == "pypdfium2"
-    with pytest.raises(MissingExtra, match=r"pymupdf is not installed; run: pip install 'vlm2vec-rag\[pymupdf\]'"):
-        MediaSettings(pdf_engine="pymupdf").signature()
+    assert MediaSettings(pdf_engine="pymupdf").signature()["pdf_engine"] == "pymupdf"  # recorded on another machine
+
+
+def test_an_engine_that_is_recorded_and_not_installed_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr("vlm2vec_rag.media.pdf.engines.has_pymupdf", lambda: False)
+    with MediaReader(MediaSettings(pdf_engine="pymupdf"), isolated=False) as reader:
+        assert next(iter(reader.items(make_pdf(tmp_path / "a.pdf")))).text == "Hello"
+
+
+def test_words_in_pixels_are_read_by_themselves_where_that_is_installed(monkeypatch):
+    find_spec = importlib.util.find_spec
+    installed = {"rapidocr"}
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name: (name in installed or None) if name == "rapidocr" else find_spec(name),
+    )
+    assert MediaSettings().settled().ocr == "auto" and MediaSettings().signature()["ocr"] == "auto"
+    assert MediaSettings(ocr="off").settled().ocr == "off"
+    installed.clear()
+    assert MediaSettings().settled().ocr == MediaSettings(ocr="auto").settled().ocr == "off"
+    assert "ocr" not in MediaSettings().signature()
+
+
+@pytest.mark.parametrize(("recorded", "ocr"), [({}, "off"), ({"ocr": True}, "all"), ({"ocr": "auto"}, "auto")])
+def test_older_collections_keep_to_what_they_were_made_with(recorded, ocr):
+    assert MediaSettings.from_signature(recorded).ocr == ocr
 
 
 def test_a_reader_that_is_not_installed_is_named(monkeypatch):

@@ -5,12 +5,13 @@ import dataclasses
 import av
 import numpy as np
 import pytest
+from handmade_pdfs import Sheet, make_pdf
 from PIL import Image, ImageDraw, ImageFont
 
 from vlm2vec_rag.errors import InvalidInput, MissingExtra
 from vlm2vec_rag.media import MediaReader, MediaSettings, ocr, settings
 
-pytest.importorskip("rapidocr_onnxruntime")
+pytest.importorskip("rapidocr")
 pytestmark = pytest.mark.slow
 
 
@@ -39,7 +40,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reader():
-    with MediaReader(MediaSettings(ocr=True)) as reader:
+    with MediaReader(MediaSettings(ocr="all")) as reader:
         yield reader
 
 
@@ -47,9 +48,20 @@ def reader():
 def test_words_of_scans_and_images_become_text(files, reader, name, text):
     [item] = reader.items(files / name)
     assert item.text == text and item.metadata["ocr"]
-    with MediaReader() as without:
+    with MediaReader(MediaSettings(ocr="off")) as without:
         [item] = without.items(files / name)
     assert item.text == "" and "ocr" not in item.metadata
+
+
+def test_by_itself_only_pages_without_usable_text_are_read(files, tmp_path):
+    broken = make_pdf(tmp_path / "broken.pdf", [Sheet(words=[(72, 700, "& 7 5 @!3 % &")]), Sheet()])
+    with MediaReader(MediaSettings(ocr="auto")) as reader:
+        [scan] = reader.items(files / "scan.pdf")
+        [image] = reader.items(files / "image.png")
+        shown, empty = reader.items(broken)
+    assert (scan.text, image.text) == ("VIOLIN", "")
+    assert shown.metadata == {"text_layer": "broken", "ocr": True} and "@!3" in shown.text  # as it is printed
+    assert (empty.text, empty.metadata) == ("", {})
 
 
 def test_words_of_frames_stand_behind_what_is_said_each_once(files, reader):
@@ -74,22 +86,16 @@ def test_a_page_with_a_text_layer_keeps_it(reader):
     assert "ocr" not in page.metadata and "\\documentclass" in page.text
 
 
-def test_the_setting_is_part_of_how_a_collection_was_made():
-    with_ocr, without = MediaSettings(ocr=True).signature(), MediaSettings().signature()
-    assert with_ocr["ocr"] and "ocr" not in without  # older collections keep their signature
-    assert MediaSettings.from_signature(with_ocr).ocr and not MediaSettings.from_signature(without).ocr
-
-
 def test_a_collection_keeps_to_it(files, tmp_path):
     import vlm2vec_rag as vr
 
-    with vr.open(tmp_path / "c", "none", media=MediaSettings(ocr=True)) as library:
+    with vr.open(tmp_path / "c", "none", media=MediaSettings(ocr="all")) as library:
         library.index(files / "scan.pdf")
     with vr.open(tmp_path / "c") as library:
         library.index(files / "image.png")
         assert [hit.kind for hit in library.search("cello")] == ["image"]
-    with pytest.raises(InvalidInput, match="ocr True against None"):
-        vr.open(tmp_path / "c", media=MediaSettings())
+    with pytest.raises(InvalidInput, match="ocr 'all' against None"):
+        vr.open(tmp_path / "c", media=MediaSettings(ocr="off"))
 
 
 def test_without_the_extra_the_pip_line_is_named(monkeypatch):
@@ -98,4 +104,4 @@ def test_without_the_extra_the_pip_line_is_named(monkeypatch):
         settings.importlib.util, "find_spec", lambda name: None if "rapidocr" in name else find_spec(name)
     )
     with pytest.raises(MissingExtra, match=r"pip install 'vlm2vec-rag\[ocr\]'"):
-        MediaReader(dataclasses.replace(MediaSettings(), ocr=True))
+        MediaReader(dataclasses.replace(MediaSettings(), ocr="all"))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from vlm2vec_rag.errors import EncryptedMedia
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -21,6 +25,7 @@ class Word:
     y0: float
     x1: float
     y1: float
+    whole: str = ""  # the word of which this is a part, where a line's end cuts it in two
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,14 @@ class Document(Protocol):
     def render(self, index: int, height: int, width: int) -> PILImage:
         """The page on white, annotations and filled-in forms included, at exactly this size in px."""
 
+    def undecoded(self) -> str:
+        """What the last rendering left out because it could not be decoded, in the engine's words; usually nothing."""
+
     def text(self, index: int) -> str:
-        """The text layer, one line per line; empty for a scan without one."""
+        """What is drawn as text, annotations and form fields included, one line per line; empty for a scan.
+
+        As the engine gives it: control characters tell a text layer that says nothing (see `broken`).
+        """
 
     def words(self, index: int) -> list[Word]:
         """The words of the text layer, in the file's own order."""
@@ -56,3 +67,14 @@ class Document(Protocol):
         """All entries that lead to a page, in order."""
 
     def close(self) -> None: ...
+
+
+def encrypted(path: str | os.PathLike[str], passwords: Sequence[str]) -> EncryptedMedia:
+    """The error of a file that needs a password, or another one."""
+    if not passwords:
+        return EncryptedMedia(
+            f"{path}: is encrypted; give its password (--password, or MediaSettings(passwords=...) in Python), or save "
+            "it without one"
+        )
+    given = "the given password does not open it" if len(passwords) == 1 else "none of the given passwords opens it"
+    return EncryptedMedia(f"{path}: is encrypted and {given}; check the password")

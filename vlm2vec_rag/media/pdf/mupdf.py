@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vlm2vec_rag.errors import EncryptedMedia, UnreadableMedia
+from vlm2vec_rag.errors import UnreadableMedia
 from vlm2vec_rag.extras import require
-from vlm2vec_rag.media.pdf.base import Bookmark, Word
-from vlm2vec_rag.media.pdf.mupdf_spaces import loses_spaces, spaced_text, spaced_words
+from vlm2vec_rag.media.pdf.base import Bookmark, Word, encrypted
+from vlm2vec_rag.media.pdf.mupdf_layout import Glyph, lines_of, needs_layout, words_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 
+# an image that MuPDF draws black, white or in part, instead of raising an error
+_UNDECODED = re.compile("jbig2dec error|failed to decode|cannot decode|library error|cannot load object")
+
+
 class MupdfDocument:
     """A PDF file opened by PyMuPDF. Not for use from several threads."""
 
-    def __init__(self, path: str | os.PathLike[str], password: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], passwords: Sequence[str] = ()) -> None:
         self._mupdf = require("pymupdf", "pymupdf")
-        # MuPDF writes each flaw of a file to standard error; what cannot be read is raised anyway
+        # MuPDF writes each flaw of a file to standard error; `undecoded` reads those that count
         self._mupdf.TOOLS.mupdf_display_errors(False)
         self._mupdf.TOOLS.mupdf_display_warnings(False)
         with _as_unreadable(path):
             # the type is given, or MuPDF would choose among its other readers (XPS, EPUB, images) by itself
             self._document = self._mupdf.open(**_named_or_whole(os.fspath(path)), filetype="pdf")
         self._path = path
-        if self._document.needs_pass and not self._document.authenticate(password or ""):
+        if self._document.needs_pass and not any(map(self._document.authenticate, passwords)):
             self.close()
-            raise encrypted(path, password)
+            raise encrypted(path, passwords)
+        # with styles, characters that are drawn twice to look bold come once
+        self._flags = self._mupdf.TEXTFLAGS_TEXT | self._mupdf.TEXT_COLLECT_STYLES
         with _as_unreadable(path):
             self.page_count: int = self._document.page_count
+            self._layers_off = self._find_layers_off()
+            self._has_fields = bool(self._document.is_form_pdf)
 
     def size_pt(self, index: int) -> tuple[float, float]:
         with _as_unreadable(self._path):
@@ -44,6 +52,7 @@ class MupdfDocument:
     def render(self, index: int, height: int, width: int) -> PILImage:
         from PIL import Image
 
+        self._mupdf.TOOLS.reset_mupdf_warnings()
         with _as_unreadable(self._path):
             page = self._document[index]
             scale = self._mupdf.Matrix(width / page.rect.width, height / page.rect.height)
@@ -51,19 +60,28 @@ class MupdfDocument:
             image = Image.frombytes("RGB", (pixmap.width, pixmap.height), pixmap.samples)
         return image if image.size == (width, height) else image.crop((0, 0, width, height))
 
+    def undecoded(self) -> str:
+        said = str(self._mupdf.TOOLS.mupdf_warnings(reset=True))
+        return next((line for line in said.splitlines() if _UNDECODED.search(line)), "")
+
     def text(self, index: int) -> str:
         with _as_unreadable(self._path):
             page = self._document[index]
-            text = str(page.get_text("text"))
-            return spaced_text(page) if loses_spaces(text) else text
+            hidden = self._hidden(page)
+            text = "" if hidden else str(page.get_text("text", flags=self._flags))
+            if hidden or needs_layout(text):
+                return "\n".join(line.text.rstrip() for line in lines_of(page, self._flags, is_hidden=hidden))
+            return text
 
     def words(self, index: int) -> list[Word]:
         with _as_unreadable(self._path):
             page = self._document[index]
             turn, rect = page.rotation_matrix, page.rect  # words come unturned
-            found = [(word[4], word[:4]) for word in page.get_text("words")]
-            if loses_spaces("".join(text for text, _ in found)):
-                found = spaced_words(page)
+            hidden = self._hidden(page)
+            if hidden or needs_layout(str(page.get_text("text", flags=self._flags))):
+                found = list(words_of(lines_of(page, self._flags, is_hidden=hidden)))
+            else:
+                found = [(word[4], word[:4]) for word in page.get_text("words", flags=self._flags)]
             words = []
             for text, corners in found:
                 box = self._mupdf.Rect(corners) * turn
@@ -87,12 +105,39 @@ class MupdfDocument:
     def close(self) -> None:
         self._document.close()
 
+    def _find_layers_off(self) -> frozenset[str]:
+        """The names of the layers that are not shown when the file is opened."""
+        state = self._document.get_layer()
+        if not state:
+            return frozenset()
+        off, groups = set(state.get("off", ())), self._document.get_ocgs()
+        if str(state.get("basestate", "")).upper() == "OFF":
+            off |= groups.keys() - set(state.get("on", ()))
+        return frozenset(group["name"] for number, group in groups.items() if number in off)
 
-def encrypted(path: str | os.PathLike[str], password: str | None) -> EncryptedMedia:
-    """The error of a file that needs a password, or another one."""
-    if password is None:
-        return EncryptedMedia(f"{path}: is encrypted; give its password, or save it without one")
-    return EncryptedMedia(f"{path}: is encrypted and the given password does not open it; check the password")
+    def _hidden(self, page: Any) -> Callable[[Glyph], bool] | None:
+        """Tells characters that are not drawn, though MuPDF gives them: those of layers that are off, and passwords."""
+        places: set[tuple[str, int, int]] = set()
+        if self._layers_off:
+            undrawn = 3  # the type of text that is neither filled nor stroked
+            for span in page.get_texttrace():
+                if span["type"] == undrawn and span["layer"] in self._layers_off:
+                    places |= {_place(chr(code), box[0], box[2]) for code, _, _, box in span["chars"]}
+        secret = [
+            widget.rect
+            for widget in (page.widgets() if self._has_fields else ())
+            if widget.field_type == self._mupdf.PDF_WIDGET_TYPE_TEXT
+            and widget.field_flags & self._mupdf.PDF_TX_FIELD_IS_PASSWORD
+        ]
+        if not places and not secret:
+            return None
+
+        def is_hidden(glyph: Glyph) -> bool:
+            x0, y0, x1, y1 = glyph.box
+            centre = self._mupdf.Point((x0 + x1) / 2, (y0 + y1) / 2)
+            return _place(glyph.char, x0, x1) in places or any(centre in rect for rect in secret)
+
+        return is_hidden
 
 
 def _named_or_whole(path: str) -> dict[str, str | bytes]:
@@ -114,12 +159,18 @@ def _plain_label(label: str) -> str:
     return prefix.decode(encoding, "replace") + label[match.end() :]
 
 
+def _place(char: str, left: float, right: float) -> tuple[str, int, int]:
+    """A character and where it stands, to a tenth of a point."""
+    return char, round(left * 10), round(right * 10)
+
+
 @contextmanager
 def _as_unreadable(path: str | os.PathLike[str]) -> Iterator[None]:
-    """PyMuPDF raises RuntimeError, ValueError and its own classes below them for a broken file."""
+    """PyMuPDF raises RuntimeError, ValueError, classes below them, and MuPDF's own for a broken file."""
     try:
         yield
-    except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise UnreadableMedia(
-            f"{path}: PyMuPDF cannot read it ({error}); repair it (qpdf does), or try pdf_engine='pypdfium2'"
-        ) from error
+    except Exception as error:
+        of_mupdf = type(error).__module__.startswith("pymupdf")
+        if not of_mupdf and not isinstance(error, RuntimeError | ValueError | IndexError | ZeroDivisionError):
+            raise
+        raise UnreadableMedia(f"{path}: PyMuPDF cannot read it ({error}); repair it (qpdf does)") from error

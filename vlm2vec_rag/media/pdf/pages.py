@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia
+from vlm2vec_rag.hyphens import join, joined
 from vlm2vec_rag.items import Page
 from vlm2vec_rag.media.decode import clean
-from vlm2vec_rag.media.pdf.base import Bookmark, Document, Word
+from vlm2vec_rag.media.pdf.base import Bookmark, Word
+from vlm2vec_rag.media.pdf.broken import is_broken
+from vlm2vec_rag.media.pdf.engines import Engines
 from vlm2vec_rag.media.settings import MediaInfo, MediaLimits, MediaSettings
 from vlm2vec_rag.pixels import page_size, resize
 
@@ -18,15 +26,21 @@ if TYPE_CHECKING:
 POINTS_PER_INCH = 72
 
 
-def open_document(path: str, settings: MediaSettings) -> Document:
-    """Open a PDF file with the engine of the settings."""
-    if settings.settled().pdf_engine == "pymupdf":
-        from vlm2vec_rag.media.pdf.mupdf import MupdfDocument
+# letters that typesetters' fonts keep outside of Unicode's own places, as Adobe's lists have them: old-style figures,
+# small capitals, and the Symbol font, whose codes are those of ASCII for figures and signs
+_PRIVATE = {
+    **{0xF730 + digit: str(digit) for digit in range(10)},
+    **{0xF761 + letter: chr(ord("a") + letter) for letter in range(26)},
+    **{0xF020 + code: chr(0x20 + code) for code in range(0x20)},
+}
+# letters joined or shaped for print: ﬁ, ﷲ, ﻪ, and punctuation of vertical lines
+_SHAPES = re.compile("[\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufdff\ufe10-\ufe19\ufe30-\ufe48\ufe70-\ufefc]+")
 
-        return MupdfDocument(path, settings.password)
-    from vlm2vec_rag.media.pdf.pdfium import PdfiumDocument
 
-    return PdfiumDocument(path, settings.password)
+def plain(text: str) -> str:
+    """Text in the letters that people type."""
+    text = text.translate(_PRIVATE)
+    return _SHAPES.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
 
 
 class PdfFile:
@@ -34,54 +48,68 @@ class PdfFile:
 
     def __init__(self, path: str, settings: MediaSettings, limits: MediaLimits) -> None:
         self._path, self._settings, self._limits = path, settings, limits
-        self._document = open_document(path, settings)
+        self._engines = Engines(path, settings)
         try:
-            pages = self._document.page_count
-            if pages < 1:
-                raise UnreadableMedia(f"{path}: holds no page that can be read; it may be cut off")
+            pages = self._engines.page_count
             if pages > limits.pages:
                 advice = "split it or raise limits.pages"
                 raise MediaLimit(f"{path}: has {pages} pages, the limit is {limits.pages}; {advice}")
-            self._headings = Headings(self._document.outline())
+            self._headings = Headings(self._engines.first.outline())
         except BaseException:
             self.close()
             raise
 
     def info(self) -> MediaInfo:
-        pages = self._document.page_count
+        pages = self._engines.page_count
         return MediaInfo(kind="pdf", format="pdf", items=pages, pages=pages)
 
     def item(self, index: int) -> Page:
         return self.page(index + 1)
 
     def page(self, page: int, max_pixels: int | None = None) -> Page:
-        """One page, rendered within the budget; pages count from 1."""
+        """One page, rendered within the budget; pages count from 1.
+
+        A text layer that says nothing is left out, and told in the metadata (`text_layer`: "broken").
+        """
         index = self._index(page)
-        text = clean(self._document.text(index)).strip()
+        drawn = self._engines.ask(index, lambda document: document.text(index))
+        metadata: dict[str, object] = {}
+        if is_broken(drawn):
+            metadata["text_layer"] = "broken"
+            text = ""
+        else:
+            text = joined(plain(clean(drawn))).strip()
         limit = self._limits.page_chars
+        if len(text) > limit:
+            metadata["text_cut_at"] = limit
+        label = self._engines.ask(index, lambda document: document.label(index))
         return Page(
-            image=self._render(index, max_pixels or self._settings.max_pixels),
+            image=self._render(index, max_pixels or self._settings.max_pixels, has_text=bool(drawn.strip())),
             page=page,
             source=self._path,
             text=text[:limit],
             title=self._headings.of(index),
-            label=clean(self._document.label(index)).strip(),
-            metadata={"text_cut_at": limit} if len(text) > limit else {},
+            label=clean(label).strip(),
+            metadata=metadata,
         )
 
     def words(self, page: int) -> list[Word]:
         """The words that can be seen: what a crop hides is left out, what it cuts ends at the edge."""
+        index = self._index(page)
+        found = self._engines.ask(index, lambda document: document.words(index))
+        if is_broken(" ".join(word.text for word in found)):
+            return []
         words = []
-        for word in self._document.words(self._index(page)):
+        for word in _with_wholes(found):
             x0, y0, x1, y1 = (min(max(edge, 0.0), 1.0) for edge in (word.x0, word.y0, word.x1, word.y1))
-            if x0 < x1 and y0 < y1 and (text := clean(word.text)):
-                words.append(Word(text, x0, y0, x1, y1))
+            if x0 < x1 and y0 < y1 and (text := plain(clean(word.text))):
+                words.append(Word(text, x0, y0, x1, y1, plain(clean(word.whole))))
         return words
 
     def export(self, page: int, dpi: float) -> PILImage:
         """One page at a resolution, for a file rather than for the model."""
         index = self._index(page)
-        height_pt, width_pt = self._document.size_pt(index)
+        height_pt, width_pt = self._size_pt(index)
         height, width = (max(1, round(side * dpi / POINTS_PER_INCH)) for side in (height_pt, width_pt))
         if height * width > self._limits.pixels:
             within = int(dpi * (self._limits.pixels / (height * width)) ** 0.5)
@@ -89,27 +117,30 @@ class PdfFile:
                 f"{self._path}: page {page} would have {width} x {height} px at {dpi:g} dpi, the limit is "
                 f"{self._limits.pixels} px; export it at {within} dpi or raise limits.pixels"
             )
-        return self._document.render(index, height, width)
+        return self._engines.render(index, height, width, has_text=True)
 
     def close(self) -> None:
-        self._document.close()
+        self._engines.close()
 
     def _index(self, page: int) -> int:
-        if not 1 <= page <= self._document.page_count:
+        if not 1 <= page <= self._engines.page_count:
             raise InvalidInput(
-                f"{self._path} has no page {page}; expected 1 to {self._document.page_count} (pages count from 1)"
+                f"{self._path} has no page {page}; expected 1 to {self._engines.page_count} (pages count from 1)"
             )
         return page - 1
 
-    def _render(self, index: int, max_pixels: int) -> PILImage:
-        height_pt, width_pt = self._document.size_pt(index)
+    def _size_pt(self, index: int) -> tuple[float, float]:
+        return self._engines.ask(index, lambda document: document.size_pt(index))
+
+    def _render(self, index: int, max_pixels: int, *, has_text: bool) -> PILImage:
+        height_pt, width_pt = self._size_pt(index)
         if not (height_pt > 0 and width_pt > 0):
             raise UnreadableMedia(f"{self._path}: page {index + 1} has no area ({width_pt} x {height_pt} pt)")
         height, width = page_size(height_pt, width_pt, max_pixels)
         larger = self._settings.supersample
         if larger == 1:
-            return self._document.render(index, height, width)
-        image = self._document.render(index, round(height * larger), round(width * larger))
+            return self._engines.render(index, height, width, has_text=has_text)
+        image = self._engines.render(index, round(height * larger), round(width * larger), has_text=has_text)
         return resize(image, height, width)
 
 
@@ -133,3 +164,19 @@ class Headings:
         if first < len(self._starts) and self._starts[first] == index:
             return self._titles[first]
         return self._titles[first - 1] if first else ""
+
+
+def _with_wholes(words: Sequence[Word]) -> list[Word]:
+    """The words, both parts of a cut one with the whole."""
+    found = list(words)
+    for at, (one, other) in enumerate(pairwise(words)):
+        if not _is_beside(one, other) and (whole := join(one.text, other.text)):
+            found[at], found[at + 1] = replace(found[at], whole=whole), replace(other, whole=whole)
+    return found
+
+
+def _is_beside(one: Word, other: Word) -> bool:
+    """Whether two words that follow each other stand on one line, which may run down or up the page."""
+    if one.x1 - one.x0 >= one.y1 - one.y0:
+        return min(one.y1, other.y1) - max(one.y0, other.y0) > 0.5 * (one.y1 - one.y0) and other.x0 > one.x0
+    return min(one.x1, other.x1) - max(one.x0, other.x0) > 0.5 * (one.x1 - one.x0)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import byref, c_double, c_int
+from ctypes import byref, c_int
 from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.errors import UnreadableMedia
-from vlm2vec_rag.media.pdf.base import Bookmark, Word
-from vlm2vec_rag.media.pdf.mupdf import encrypted
+from vlm2vec_rag.media.pdf.base import Bookmark, Word, encrypted
+from vlm2vec_rag.media.pdf.pdfium_page import (
+    char_box,
+    characters,
+    flatten,
+    has_annotations,
+    is_turned,
+    leave_out_hidden,
+    text_runs,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -22,19 +30,14 @@ _GRID = 1_000_000  # device units that PDFium maps a page onto when asked where 
 class PdfiumDocument:
     """A PDF file opened by PDFium. Not for use from several threads."""
 
-    def __init__(self, path: str | os.PathLike[str], password: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], passwords: Sequence[str] = ()) -> None:
         import pypdfium2
 
         self._pdfium, self._raw = pypdfium2, pypdfium2.raw
-        self._path = path
-        try:
-            self._document = pypdfium2.PdfDocument(os.fspath(path), password=password)
-        except pypdfium2.PdfiumError as error:
-            if error.err_code == self._raw.FPDF_ERR_PASSWORD:
-                raise encrypted(path, password) from error
-            raise unreadable(path, error) from error
+        self._path, self._passwords = path, passwords
+        self._to_read: Any = None  # a second copy, on which annotations become content
+        self._document = self._open()
         with self._as_unreadable():
-            self._document.init_forms()  # before any page is opened, or forms are drawn empty
             self.page_count = len(self._document)
 
     def size_pt(self, index: int) -> tuple[float, float]:
@@ -55,29 +58,34 @@ class PdfiumDocument:
             image: PILImage = bitmap.to_pil().convert("RGB")
             return image
 
+    def undecoded(self) -> str:
+        return ""  # PDFium does not say
+
     def text(self, index: int) -> str:
-        with self._text_page(index) as (_, text_page):
-            text = str(text_page.get_text_bounded(errors="replace"))
+        with self._text_page(index) as (page, text_page, is_turned):
+            if is_turned:
+                text = "".join(self._shown_characters(page, text_page))
+            else:
+                text = str(text_page.get_text_bounded(errors="replace"))
             for mark in _HYPHENS:
                 text = text.replace(mark, "-\n")
             return text
 
     def words(self, index: int) -> list[Word]:
         words: list[Word] = []
-        with self._text_page(index) as (page, text_page):
+        with self._text_page(index) as (page, text_page, is_turned):
             run: list[int] = []
             text: list[str] = []
-            for char in range(text_page.count_chars()):
-                code = self._raw.FPDFText_GetUnicode(text_page, char)
-                if chr(code) in _HYPHENS:
-                    run.append(char)
+            for number, char in characters(self._raw, text_page, mind_turns=is_turned):
+                if char in _HYPHENS:
+                    run.append(number)
                     text.append("-")
-                if chr(code).isspace() or code == 0 or chr(code) in _HYPHENS:
+                if char.isspace() or char in _HYPHENS:
                     words += self._word(page, text_page, text, run)
                     run, text = [], []
                 else:
-                    run.append(char)
-                    text.append(chr(code))
+                    run.append(number)
+                    text.append(char)
             words += self._word(page, text_page, text, run)
         return words
 
@@ -97,14 +105,25 @@ class PdfiumDocument:
 
     def close(self) -> None:
         self._document.close()
+        if self._to_read is not None:
+            self._to_read.close()
+
+    def _open(self) -> Any:
+        for password in (None, *self._passwords):
+            try:
+                document = self._pdfium.PdfDocument(os.fspath(self._path), password=password)
+            except self._pdfium.PdfiumError as error:
+                if error.err_code != self._raw.FPDF_ERR_PASSWORD:
+                    raise unreadable(self._path, error) from error
+                continue
+            with self._as_unreadable():
+                document.init_forms()  # before any page is opened, or forms are drawn empty
+            return document
+        raise encrypted(self._path, self._passwords)
 
     def _word(self, page: Any, text_page: Any, text: list[str], run: list[int]) -> Iterator[Word]:
         """The word whose characters stand at `run`, if it has any ink."""
-        boxes = []
-        for char in run:
-            left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
-            self._raw.FPDFText_GetCharBox(text_page, char, byref(left), byref(right), byref(bottom), byref(top))
-            boxes.append((left.value, bottom.value, right.value, top.value))
+        boxes = [char_box(self._raw, text_page, number) for number in run]
         if not boxes:
             return
         lefts, bottoms, rights, tops = zip(*boxes, strict=True)
@@ -131,13 +150,46 @@ class PdfiumDocument:
                 page.close()
 
     @contextmanager
-    def _text_page(self, index: int) -> Iterator[tuple[Any, Any]]:
-        with self._page(index) as page:
+    def _text_page(self, index: int) -> Iterator[tuple[Any, Any, bool]]:
+        """A page to read, its text, and whether some of its runs are turned against others."""
+        with self._page_to_read(index) as page:
+            runs = text_runs(self._raw, page)
+            leave_out_hidden(self._pdfium, page, runs)
             text_page = page.get_textpage()
             try:
-                yield page, text_page
+                yield page, text_page, is_turned(runs)
             finally:
                 text_page.close()
+
+    @contextmanager
+    def _page_to_read(self, index: int) -> Iterator[Any]:
+        """The page with its annotations as content; a copy, since flattened pages may differ in a pixel."""
+        with self._page(index) as page:
+            if not has_annotations(self._raw, page):
+                yield page
+                return
+        if self._to_read is None:
+            self._to_read = self._open()
+        document = self._to_read
+        with self._as_unreadable():
+            page = document[index]
+            flatten(self._raw, page, document.formenv)
+            page.close()
+            page = document[index]  # what was flattened is read when the page is opened again
+            try:
+                yield page
+            finally:
+                page.close()
+
+    def _shown_characters(self, page: Any, text_page: Any) -> Iterator[str]:
+        """The characters that stand within the page as shown."""
+        left, bottom, right, top = page.get_bbox()
+        for number, char in characters(self._raw, text_page, mind_turns=True):
+            if number >= 0 and not char.isspace() and char not in _HYPHENS:
+                x0, y0, x1, y1 = char_box(self._raw, text_page, number)
+                if not (left <= (x0 + x1) / 2 <= right and bottom <= (y0 + y1) / 2 <= top):
+                    continue
+            yield char
 
     @contextmanager
     def _as_unreadable(self) -> Iterator[None]:
@@ -148,5 +200,4 @@ class PdfiumDocument:
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> UnreadableMedia:
-    advice = "repair it (qpdf does), or try pdf_engine='pymupdf', which repairs some"
-    return UnreadableMedia(f"{path}: PDFium cannot read it ({error}); {advice}")
+    return UnreadableMedia(f"{path}: PDFium cannot read it ({error}); repair it (qpdf does)")
