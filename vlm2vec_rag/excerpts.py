@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
+
+from vlm2vec_rag.hyphens import joined
+from vlm2vec_rag.spellings import other_spellings, searched
 
 SHORTEST = 3  # letters: shorter words are in every sentence
 COMMON = frozenset(
@@ -20,7 +24,7 @@ def excerpt(text: str, question: str = "", length: int = 160) -> str:
         question: Without one, or where nothing of it is found, the beginning is shown.
         length: Characters at most, the marks of a cut (…) included.
     """
-    line = " ".join(text.split())
+    line = " ".join(joined(text).split())
     if len(line) <= length:
         return line
     words = [match.span() for match in re.finditer(r"\S+", line)]
@@ -47,5 +51,13 @@ def excerpt(text: str, question: str = "", length: int = 160) -> str:
 
 
 def stems(text: str) -> set[str]:
-    """The telling words of a text in lower case, cut to the letters that forms of one word share."""
-    return {word[:STEM] for word in re.findall(r"\w+", text.lower()) if len(word) >= SHORTEST and word not in COMMON}
+    """The telling words of a text in small letters without accents, cut to what forms of one word share."""
+    spelled = searched(text)
+    words = re.findall(r"\w+", f"{_without_accents(spelled)} {' '.join(other_spellings(spelled, ''))}".lower())
+    return {word[:STEM] for word in words if len(word) >= SHORTEST and word not in COMMON}
+
+
+def _without_accents(text: str) -> str:
+    if text.isascii():
+        return text
+    return "".join(char for char in unicodedata.normalize("NFD", text) if not "\u0300" <= char <= "\u036f")

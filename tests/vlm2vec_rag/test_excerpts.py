@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlm2vec_rag.excerpts import excerpt
+from vlm2vec_rag.hyphens import joined
 
 TEXT = (
     "The first part speaks of whales. " * 20
@@ -23,7 +24,7 @@ def test_without_a_match_the_beginning_is_shown():
 @given(st.text(max_size=400), st.text(max_size=40), st.integers(20, 200))
 def test_it_fits_and_only_folds_and_cuts(text, question, length):
     shown = excerpt(text, question, length)
-    line = " ".join(text.split())
+    line = " ".join(joined(text).split())
     assert len(shown) <= length
     assert shown.removeprefix("…").removesuffix("…").strip() in line
 

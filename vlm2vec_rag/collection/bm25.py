@@ -8,12 +8,14 @@ BM25's, and Qdrant multiplies the inverse document frequency in when it searches
 - Chinese and Japanese are taken as overlapping pairs of characters, as Lucene's CJKAnalyzer does: dictionaries cut a
   word standing alone otherwise than the same word inside a sentence, and 天気 would not find 東京の天気;
 - Thai goes to the multilingual tokenizer, which has a dictionary for it.
+
+Beside its own words a text has their other spellings (`spellings`), and the names of its file and folders with a low
+weight, so that "portrait" finds portrait.jpg.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +25,17 @@ from typing import Any
 import qdrant_edge
 
 from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.hyphens import joined
+from vlm2vec_rag.spellings import other_spellings, searched
 
 # the usual constants, and the ones Qdrant's server uses when it makes such a vector itself
 K = 1.2
 B = 0.75
 AVERAGE_LENGTH = 256  # words of an average text; fixed, so that a vector never depends on the other points
+
+NAME_WEIGHT = 0.25
+"""Of a word in the name of a file; a word that a short text says once has 1.8, a long one's 0.6."""
+_LONGEST_SUFFIX = 5
 
 NO_LANGUAGE = "none"
 """The language that leaves words as they are: no stopwords, no stemming."""
@@ -67,24 +75,38 @@ class Bm25:
         self._spaced = _tokenizer(language, qdrant_edge.TokenizerType.Word)
         self._thai = _tokenizer(language, qdrant_edge.TokenizerType.Multilingual)
 
-    def encode_text(self, text: str) -> Words:
+    def encode_text(self, text: str, *, name: str = "") -> Words:
         """The vector of a point's text.
 
         weight = count * (K + 1) / (count + K * (1 - B + B * words in the text / AVERAGE_LENGTH))
+
+        Other spellings count like words of the text, and do not make it longer.
+
+        Args:
+            text: What is said.
+            name: The path or address where it stands. Its words that the text has not weigh NAME_WEIGHT.
         """
         counts = self._counts(text, lone_characters=True)
         norm = K * (1 - B + B * sum(counts.values()) / AVERAGE_LENGTH)
-        return Words(list(counts), [count * (K + 1) / (count + norm) for count in counts.values()])
+        counts += self._other_spellings(text)
+        weights = dict.fromkeys(self._counts(name_words(name), lone_characters=True), NAME_WEIGHT) if name else {}
+        weights |= {index: count * (K + 1) / (count + norm) for index, count in counts.items()}
+        return Words(list(weights), list(weights.values()))
 
     def encode_query(self, text: str) -> Words:
-        """The vector of a question: one for each distinct word."""
-        counts = self._counts(text, lone_characters=False)
+        """The vector of a question: one for each distinct word and other spelling of one."""
+        counts = self._counts(text, lone_characters=False) | self._other_spellings(text)
         return Words(list(counts), [1.0] * len(counts))
+
+    def _other_spellings(self, text: str) -> Counter[int]:
+        """How often each other spelling occurs."""
+        spelled = " ".join(other_spellings(joined(text), self.language))
+        return self._counts(spelled, lone_characters=False) if spelled else Counter()
 
     def _counts(self, text: str, *, lone_characters: bool) -> Counter[int]:
         """How often each word occurs, by the number the engine gives it."""
         counts: Counter[int] = Counter()
-        for tokenizer, run in self._runs(_clean(text), lone_characters=lone_characters):
+        for tokenizer, run in self._runs(searched(text), lone_characters=lone_characters):
             counted = tokenizer.embed_document(run)
             for index, value in zip(counted.indices, counted.values, strict=True):
                 counts[index] += round(value * _COUNTING_K / (_COUNTING_K + 1 - value))
@@ -106,10 +128,13 @@ class Bm25:
         yield self._spaced, text[end:]
 
 
-def _clean(text: str) -> str:
-    # NFKC: a typesetter's ﬁ and a full-width １ become the letters people type. Half of a surrogate pair, as broken
-    # PDFs have it, is no text, and the engine would refuse the whole page for it.
-    return unicodedata.normalize("NFKC", text).encode("utf-8", "replace").decode()
+def name_words(source: str) -> str:
+    """The words in the name of a file and of its folders: "holiday-2.jpg" in "My Pictures" has five."""
+    path = re.sub(r"^[a-z]+://", "", source, flags=re.IGNORECASE)
+    stem, dot, suffix = path.rpartition(".")
+    named = stem if dot and "/" not in suffix and len(suffix) <= _LONGEST_SUFFIX else path
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", named)  # camelCase too
+    return re.sub(r"(?<=[^\W\d])(?=\d)", " ", apart)  # IMG0012
 
 
 @lru_cache(maxsize=8)

@@ -26,7 +26,7 @@ def structs_of(points: Sequence[Point], *, dim: int, bm25: Bm25) -> list[models.
     """
     vectors: list[dict[str, Any]] = []
     for point in points:
-        words = bm25.encode_text(point.payload.text)
+        words = bm25.encode_text(point.payload.text, name=point.payload.source)
         vectors.append({BM25: sparse_vector(words)} if words else {})
     checked: dict[int, NDArray[np.float32]] = {}
     for at, point in enumerate(points):

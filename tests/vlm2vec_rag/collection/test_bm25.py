@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import qdrant_edge
 
-from vlm2vec_rag.collection.bm25 import AVERAGE_LENGTH, B, Bm25, K
+from vlm2vec_rag.collection.bm25 import AVERAGE_LENGTH, NAME_WEIGHT, B, Bm25, K
 from vlm2vec_rag.errors import InvalidInput
 
 ENGLISH = "The quick brown foxes were jumping over 13 lazy dogs, while invoices INV-2024 remained unpaid"
@@ -82,3 +82,33 @@ def test_the_language_none_keeps_every_word() -> None:
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(InvalidInput, match="language 'English'; expected an English name in small letters such as"):
         Bm25("English")
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("photos/portrait.jpg", "portrait"),
+        ("photos/portrait.jpg", "photo"),
+        ("screenshot-2.png", "screenshot"),
+        ("C:/My Pictures/summerHoliday_IMG0012.JPG", "summer holiday pictures img"),
+        ("https://example.org/annual_report.pdf", "annual report"),
+    ],
+)
+def test_the_names_of_a_file_and_its_folders_are_words_of_low_weight(name: str, query: str) -> None:
+    bm25 = Bm25()
+    vector = bm25.encode_text("", name=name)
+    assert set(bm25.encode_query(query).indices) <= set(vector.indices)
+    assert set(vector.values) == {NAME_WEIGHT}
+
+
+def test_a_word_of_the_text_weighs_more_than_one_of_the_name() -> None:
+    bm25 = Bm25()
+    plain = bm25.encode_text("a portrait")
+    named = bm25.encode_text("a portrait", name="portrait.jpg")
+    assert dict(zip(plain.indices, plain.values, strict=True)) == dict(zip(named.indices, named.values, strict=True))
+    long = bm25.encode_text("portrait " + "of somebody else " * 500)
+    assert min(long.values) > NAME_WEIGHT
+
+
+def test_a_suffix_is_no_word() -> None:
+    assert set(Bm25().encode_text("", name="cat.png").indices) == set(Bm25().encode_query("cat").indices)

@@ -61,7 +61,8 @@ def cosine_ranking(points: list[Point], query: Any) -> dict[str, float]:
 
 def bm25_ranking(points: list[Point], query: str, everything: list[Point]) -> dict[str, float]:
     """Okapi BM25 with k1 = 1.2, b = 0.75, a fixed average length, and Lucene's never negative idf."""
-    texts = {point.id: point.payload.text.split() for point in everything if point.payload.text}
+    # a point without a text counts: it has the words of its file's name
+    texts = {point.id: point.payload.text.split() for point in everything}
     scores = {}
     for point in points:
         words = texts.get(point.id, [])
