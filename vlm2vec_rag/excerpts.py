@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 from vlm2vec_rag.hyphens import joined
 from vlm2vec_rag.spellings import other_spellings, searched
@@ -29,7 +30,7 @@ def excerpt(text: str, question: str = "", length: int = 160) -> str:
         return line
     words = [match.span() for match in re.finditer(r"\S+", line)]
     wanted = stems(question)
-    found = [wanted & stems(line[start:end]) for start, end in words]
+    found = [wanted & stems_of_word(line[start:end]) for start, end in words]
     counts = Counter(stem for each in found for stem in each)
     # a word that stands everywhere says little about where to look
     weights = [sum(1 / counts[stem] for stem in each) for each in found]
@@ -55,6 +56,12 @@ def stems(text: str) -> set[str]:
     spelled = searched(text)
     words = re.findall(r"\w+", f"{_without_accents(spelled)} {' '.join(other_spellings(spelled, ''))}".lower())
     return {word[:STEM] for word in words if len(word) >= SHORTEST and word not in COMMON}
+
+
+@lru_cache(maxsize=1 << 16)
+def stems_of_word(word: str) -> frozenset[str]:
+    """`stems` of a single word; the words of a language are few, so each is looked at once."""
+    return frozenset(stems(word))
 
 
 def _without_accents(text: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from vlm2vec_rag.excerpts import stems
+from vlm2vec_rag.excerpts import stems, stems_of_word
 from vlm2vec_rag.media import Word
 
 LEAST_RUN = 3  # words of a quotation that must follow each other on the page
@@ -26,7 +26,7 @@ def marked(text: str, question: str) -> list[tuple[str, bool]]:
         return [(text, False)] if text else []
     pieces: list[tuple[str, bool]] = []
     for piece in re.split(r"(\w+)", text):
-        is_mark = bool(wanted & stems(piece))
+        is_mark = not wanted.isdisjoint(stems_of_word(piece))
         if pieces and pieces[-1][1] == is_mark:
             pieces[-1] = (pieces[-1][0] + piece, is_mark)
         elif piece:
@@ -37,7 +37,7 @@ def marked(text: str, question: str) -> list[tuple[str, bool]]:
 def matching(words: Sequence[Word], question: str) -> list[Word]:
     """The words of a page that the question has as well, in any of their forms."""
     wanted = stems(question)
-    return [word for word in words if wanted & stems(word.whole or word.text)]
+    return [word for word in words if wanted & stems_of_word(word.whole or word.text)]
 
 
 def quoted(words: Sequence[Word], quotation: str) -> list[Word]:

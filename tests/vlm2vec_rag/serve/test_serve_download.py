@@ -119,6 +119,9 @@ def test_an_allowed_name_that_leads_to_a_private_address_is_not_asked(server, tm
         list(download_video(f"http://127.0.0.1:{server.server_port}/film.mp4", tmp_path, limits))
     with pytest.raises(UnreadableMedia, match="private address"):
         list(download_video("http://127.0.0.1/film.mp4", tmp_path, limits))
+    # a name of DNS that points inside
+    with pytest.raises(UnreadableMedia, match="private address"):
+        list(download_video("http://localhost/film.mp4", tmp_path, DownloadLimits(hosts=("localhost",))))
     assert server.asked == []
 
 
