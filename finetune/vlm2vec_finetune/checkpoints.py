@@ -23,10 +23,12 @@ from torch import nn
 from vlm2vec_finetune.lora import adapter_config, adapter_tensors, load_adapter_tensors
 from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS
+from vlm2vec_rag.encoder.trained import TrainedWith
 from vlm2vec_rag.errors import AdapterMismatch, ModelNotFound
 
 if TYPE_CHECKING:
     from vlm2vec_finetune.recipe import Recipe
+    from vlm2vec_rag.encoder.family import ModelFiles
 
 PREFIX, STATE = "checkpoint-", "trainer"
 TRAINING = "training.json"  # what it was trained from, and how: for the evaluation and the model card
@@ -49,14 +51,14 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     *,
-    base: Path,
+    files: ModelFiles,
     base_name: str,
     state: Mapping[str, Any],
 ) -> Path:
     """Write a checkpoint, whole or not at all, and remove those beyond `keep_checkpoints`."""
     folder = step_folder(run, step)
     with replacing(folder, sync=True) as part:
-        save_model(part, model, recipe, base=base, base_name=base_name)
+        save_model(part, model, recipe, files=files, base_name=base_name)
         (part / STATE).mkdir()
         save_file(_optimizer_tensors(model, optimizer), part / STATE / "optimizer.safetensors")
         values = {**state, "step": step, "recipe": recipe.deciding()}
@@ -66,8 +68,11 @@ def save_checkpoint(
     return folder
 
 
-def save_model(folder: Path, model: nn.Module, recipe: Recipe, *, base: Path, base_name: str) -> None:
-    """Write what is served: the adapter in peft's layout, or the whole model in that of its base."""
+def save_model(folder: Path, model: nn.Module, recipe: Recipe, *, files: ModelFiles, base_name: str) -> None:
+    """Write what is served: the adapter in peft's layout, or the whole model in that of its base.
+
+    The settings that decide its vectors lie beside, and loading it applies them.
+    """
     folder.mkdir(parents=True)
     told = json.dumps({"model_name": recipe.model_name, "recipe": recipe.deciding()}, indent=1, ensure_ascii=False)
     (folder / TRAINING).write_text(told + "\n", encoding="utf-8")
@@ -76,7 +81,14 @@ def save_model(folder: Path, model: nn.Module, recipe: Recipe, *, base: Path, ba
         config = json.dumps(adapter_config(recipe, base_name, model), indent=2, sort_keys=True)
         (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
     else:
-        save_full(folder, model, base)
+        save_full(folder, model, files.base)
+    TrainedWith(
+        max_pixels=recipe.max_pixels,
+        frames=recipe.frames,
+        prompts=files.family.prompts.digest,
+        base=base_name,
+        base_weights=files.weights_digest,
+    ).write(folder)
 
 
 def save_full(folder: Path, model: nn.Module, base: Path) -> None:

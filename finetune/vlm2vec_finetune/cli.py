@@ -47,7 +47,7 @@ class Method(str, Enum):
     crops = "crops"
 
 
-MAX_PIXELS = Annotated[int | None, typer.Option(help="Budget of one page, image or frame; as the model is served.")]
+MAX_PIXELS = Annotated[int | None, typer.Option(help="Budget of one page, image or frame; what it was trained with.")]
 DEVICE = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps or cpu; the best there is.")]
 DTYPE = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; what suits the device.")]
 
@@ -295,13 +295,14 @@ def _compare(
     from vlm2vec_finetune.evaluate import adapter_folder, compare, encode_with, trained_from
     from vlm2vec_finetune.scoring import METRICS, trial_of
     from vlm2vec_finetune.visuals import Visuals
+    from vlm2vec_rag.encoder.load import load_encoder
 
     folder = adapter_folder(adapter)
     before_name = against or trained_from(folder)
     bad: list[str] = []
-    pixels = max_pixels or _trained_pixels(folder)
-    before = _encoder(before_name, None, pixels, device, dtype)
-    after = _encoder(folder, None, pixels, device, dtype)
+    after = _encoder(folder, None, max_pixels, device, dtype)
+    # both see what the adapter was trained with
+    before = load_encoder(before_name, None, device, dtype, max_pixels=after.max_pixels, frames=after.frames)
     if before.prompts is not after.prompts:
         raise InvalidInput(f"{before_name} is of another model family than {folder}, and reads other prompts")
     trial = trial_of(read_pairs(held_out), before.prompts)
@@ -325,14 +326,6 @@ def _compare(
         "better" if comparison.is_better else "not better: the interval of the difference does not lie above 0"
     )
     return comparison
-
-
-def _trained_pixels(adapter: Path) -> int | None:
-    """The budget it was trained with, where it says."""
-    from vlm2vec_finetune.checkpoints import TRAINING
-
-    told = adapter / TRAINING
-    return int(json.loads(told.read_text(encoding="utf-8"))["recipe"]["max_pixels"]) if told.is_file() else None
 
 
 @contextmanager

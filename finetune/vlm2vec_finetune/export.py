@@ -14,6 +14,7 @@ from vlm2vec_finetune.scoring import HEADLINE, METRICS
 from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.encoder.adapter import CONFIG, WEIGHTS, adapter_digest, merge_adapter
 from vlm2vec_rag.encoder.load import find_model
+from vlm2vec_rag.encoder.trained import FILE as TRAINED_WITH
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
 
 CARD, EVALUATION = "README.md", "evaluation.json"
@@ -44,7 +45,7 @@ def export_adapter(adapter: Path, to: Path, comparison: Comparison, *, even_if_w
         raise InvalidInput(f"{to} is not empty; give a new folder")
     with replacing(to) as part:
         part.mkdir()
-        for name in (CONFIG, WEIGHTS, TRAINING):
+        for name in (CONFIG, WEIGHTS, TRAINING, TRAINED_WITH):
             if (adapter / name).is_file():
                 shutil.copy(adapter / name, part / name)
         (part / EVALUATION).write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
@@ -108,4 +109,5 @@ def merge(adapter: Path, to: Path) -> Path:
     merge_adapter(model, adapter)
     with replacing(to) as part:
         save_full(part, model, files.base)
+        files.trained_with.write(part)
     return to

@@ -280,7 +280,7 @@ class _Run:
         if self.ranks.is_first:
             checkpoints.save_checkpoint(
                 self.folder, self.progress.step, self.trainee.model, self.optimizer, self.recipe,
-                base=self.trainee.files.base, base_name=self.trainee.base_name, state={"bad": self.progress.bad},
+                files=self.trainee.files, base_name=self.trainee.base_name, state={"bad": self.progress.bad},
             )  # fmt: skip
         self.ranks.wait()
 
@@ -296,7 +296,7 @@ class _Run:
                     part,
                     self.trainee.model,
                     self.recipe,
-                    base=self.trainee.files.base,
+                    files=self.trainee.files,
                     base_name=self.trainee.base_name,
                 )
         self.ranks.wait()

@@ -15,9 +15,10 @@ from vlm2vec_finetune.export import export_adapter, merge
 from vlm2vec_finetune.pairs import write_pairs
 from vlm2vec_finetune.scoring import Scores, score, trial_of
 
+import vlm2vec_rag as vr
 from vlm2vec_rag import load_encoder
 from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
-from vlm2vec_rag.errors import AdapterMismatch, InvalidInput
+from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
 
 
 def pair(query: str, target: str) -> Pair:
@@ -85,6 +86,48 @@ def test_merged_vectors_are_the_adapters(make_recipe: Callable[..., Recipe], tmp
     texts = ["red cat", "a stone"]
     np.testing.assert_allclose(merged.encode_items(texts), expected.encode_items(texts), atol=1e-6)
     assert merged.fingerprint.adapter == "" and merged.fingerprint != expected.fingerprint
+
+
+def test_an_adapter_is_served_with_the_settings_it_was_trained_with(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    adapter = train(make_recipe(max_pixels=16 * 784, frames=3)).folder
+    shipped = export_adapter(adapter, tmp_path / "shipped", comparison([0.1] * 40, [0.25] * 40))
+    for folder in (adapter, shipped, merge(adapter, tmp_path / "whole")):
+        encoder = load_encoder(folder, device="cpu", dtype="float32")
+        assert (encoder.max_pixels, encoder.frames) == (16 * 784, 3), folder
+    with vr.open(tmp_path / "new.vlm2vec", model=str(shipped), device="cpu", dtype="float32") as library:
+        assert (library.fingerprint.max_pixels, library.fingerprint.frames) == (16 * 784, 3)
+    assert not [each for each in caplog.records if "trained with" in each.message]
+    other = load_encoder(adapter, device="cpu", dtype="float32", max_pixels=64 * 784)
+    assert other.max_pixels == 64 * 784
+    assert f"loaded with max_pixels {64 * 784} (trained with {16 * 784})" in caplog.text
+
+
+def test_an_adapter_on_another_base_or_with_other_instructions_is_warned_of(
+    make_recipe: Callable[..., Recipe], caplog: pytest.LogCaptureFixture
+) -> None:
+    adapter = train(make_recipe()).folder
+    path = adapter / "trained_with.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "prompts": "0" * 16, "base_weights": "1" * 16}))
+    load_encoder(adapter, device="cpu", dtype="float32")
+    assert "the instructions" in caplog.text and "the base weights" in caplog.text
+    path.write_text("[]x")
+    with pytest.raises(ModelNotFound, match=r"trained_with.json is no JSON object"):
+        load_encoder(adapter, device="cpu", dtype="float32")
+
+
+def test_reindexing_with_an_adapter_takes_the_budget_it_was_trained_with(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, tiny_base: Path
+) -> None:
+    adapter = train(make_recipe(max_pixels=16 * 784, frames=3)).folder
+    (tmp_path / "note.txt").write_text("The red cat sat on a stone.")
+    place, on = tmp_path / "my.vlm2vec", {"device": "cpu", "dtype": "float32"}
+    with vr.open(place, model=str(tiny_base), **on) as library:
+        library.index(tmp_path / "note.txt")
+        library.reindex(adapter=str(adapter))
+    with vr.open(place, **on) as library:
+        assert (library.fingerprint.max_pixels, library.fingerprint.frames) == (16 * 784, 3)
 
 
 def test_a_file_that_cannot_be_read_ranks_last_and_is_told(tmp_path: Path, tiny_base: Path) -> None:

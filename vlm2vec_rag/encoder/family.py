@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.encoder.adapter import adapter_digest, merge_adapter
 from vlm2vec_rag.encoder.base import Prompts, Sight
+from vlm2vec_rag.encoder.trained import TrainedWith
 from vlm2vec_rag.errors import InvalidInput, ModelNotFound
 from vlm2vec_rag.fingerprint import Fingerprint
 
@@ -108,16 +109,17 @@ class ModelFiles:
         """What an encoder of these settings will state, without loading the weights.
 
         Args:
-            max_pixels: Budget of one image or frame. None takes the family's.
-            frames: Frames of a clip. None takes the family's.
+            max_pixels: Budget of one image or frame. None takes what the model was trained with, else the family's.
+            frames: Frames of a clip. None takes what the model was trained with, else the family's.
             dim: Numbers of a vector, for families whose vectors can be cut. None takes them all.
 
         Raises:
             InvalidInput: The budget is under the family's smallest image, there are no frames, or vectors of that
                 width mean nothing.
         """
-        max_pixels = self.family.max_pixels if max_pixels is None else max_pixels
-        frames = self.family.frames if frames is None else frames
+        trained = self.trained_with
+        max_pixels = max_pixels if max_pixels is not None else trained.max_pixels or self.family.max_pixels
+        frames = frames if frames is not None else trained.frames or self.family.frames
         least = self.family.least_pixels
         if max_pixels < least:
             raise InvalidInput(f"max_pixels={max_pixels} is under the model's smallest image, {least}")
@@ -135,6 +137,11 @@ class ModelFiles:
             dim=self.family.dim(self) if dim is None else dim,
             dense_weight=float(self.config.get("dense_weight", 1.0)),
         )
+
+    @property
+    def trained_with(self) -> TrainedWith:
+        """The settings in the adapter's folder, or else in the model's."""
+        return TrainedWith.read(self.adapter or self.base)
 
     @property
     def weights_digest(self) -> str:

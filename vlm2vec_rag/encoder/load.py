@@ -78,8 +78,9 @@ def load_encoder(
         device: cuda, cuda:1, mps or cpu. None takes the best there is.
         dtype: float32, bfloat16 or float16. None takes the fastest that keeps the model's range.
         revision: Branch, tag or commit of `model` on the hub.
-        max_pixels: Budget of one image or frame; larger images are reduced, their shape kept. None suits the model.
-        frames: Frames that clips are read with; recorded in the fingerprint. None suits the model.
+        max_pixels: Budget of one image or frame; larger images are reduced, their shape kept. None takes
+            what the model or adapter was trained with, where its folder says so (another is warned of), or suits it.
+        frames: Frames that clips are read with; recorded in the fingerprint. None as for `max_pixels`.
         dim: Numbers of a vector, fewer than the model's own where it was trained for that (Matryoshka): a smaller and
             quicker collection for a little quality. None takes them all.
         batch_tokens: Tokens of one forward pass, padding included. None suits the device.
@@ -94,6 +95,9 @@ def load_encoder(
     chosen_device = choose_device(device)
     files = find_model(model, adapter, revision)
     fingerprint = files.fingerprint(max_pixels, frames, dim)
+    files.trained_with.warn_of_differences(
+        files.adapter or files.base, fingerprint, is_adapter=files.adapter is not None
+    )
     chosen_dtype = choose_dtype(chosen_device, dtype)
     formats = files.family.formats
     if str(chosen_dtype).removeprefix("torch.") not in formats:

@@ -126,6 +126,7 @@ def _budget(library: Library, model: str | Path | Encoder | None, adapter: str |
         files = find_model(model, adapter)
         is_same_family = files.family.prompts.digest == made_with.prompts
         is_same_model = files.weights_digest == made_with.weights
+        is_same_family = is_same_family and files.trained_with.max_pixels is None  # else it brings its own budget
     return {
         "max_pixels": made_with.max_pixels or None if is_same_family else None,
         "frames": made_with.frames or None if is_same_family else None,

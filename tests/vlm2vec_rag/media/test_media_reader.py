@@ -93,9 +93,9 @@ def test_errors_come_through_the_pipe_as_themselves(reader, tmp_path, locked_fil
         reader.probe(locked_files / "locked.pdf")
     with pytest.raises(UnreadableMedia, match=r"gone.pdf: no such file"):
         reader.probe(tmp_path / "gone.pdf")
-    (tmp_path / "page.html").write_text("<html>")
-    with pytest.raises(UnsupportedMedia, match=r"page.html: is a web page"):
-        list(reader.items(tmp_path / "page.html"))
+    (tmp_path / "talk.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    with pytest.raises(UnsupportedMedia, match=r"talk.wav: is audio"):
+        list(reader.items(tmp_path / "talk.wav"))
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7\n" + os.urandom(2000))
     with pytest.raises(UnreadableMedia, match=r"broken.pdf"):
         reader.probe(tmp_path / "broken.pdf")
