@@ -24,6 +24,7 @@ from vlm2vec_rag.errors import InvalidInput, VlmRagError
 if TYPE_CHECKING:
     from vlm2vec_finetune.evaluate import Comparison
     from vlm2vec_finetune.mining import Search
+    from vlm2vec_finetune.trainer import Outcome
     from vlm2vec_rag.encoder import Encoder
 
 app = typer.Typer(
@@ -47,7 +48,11 @@ class Method(str, Enum):
     crops = "crops"
 
 
+HEADLINE_NAME = "NDCG@5"
 MAX_PIXELS = Annotated[int | None, typer.Option(help="Budget of one page, image or frame; what it was trained with.")]
+TARGETS_ONLY = Annotated[
+    bool, typer.Option("--targets-only", help="Rank among the held-out targets, not all pages of their documents.")
+]
 DEVICE = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps or cpu; the best there is.")]
 DTYPE = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; what suits the device.")]
 
@@ -88,8 +93,7 @@ def train_command(
         return
     console.print(f"loss curve: {plot_run(folder)}")
     if outcome.is_finished:
-        flag = "--adapter" if loaded.mode == "lora" else "--model"
-        console.print(f"done: serve it with `vlm2vec-rag index … {flag} {outcome.folder}`")
+        console.print(_verdict(outcome, "--adapter" if loaded.mode == "lora" else "--model"))
     else:
         console.print(f"stopped after step {outcome.step}: {outcome.folder}; the same command goes on from there")
 
@@ -196,14 +200,24 @@ def evaluate_command(
     *,
     held_out: Annotated[Path, typer.Option(help="The pairs file of the held-out side.")],
     against: Annotated[str | None, typer.Option(help="The model to beat; what the adapter was trained from.")] = None,
+    targets_only: TARGETS_ONLY = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the numbers as JSON.")] = None,
     max_pixels: MAX_PIXELS = None,
     device: DEVICE = None,
     dtype: DTYPE = None,
 ) -> None:
-    """NDCG@5, Hit@1, Recall@10 and MRR on the held-out side, before and after, with bootstrap intervals."""
+    """NDCG@5, Hit@1, Recall@10 and MRR on the held-out side, before and after, with chance and bootstrap intervals.
+
+    All pages of the held-out documents are candidates.
+    """
     comparison = _compare(
-        adapter, held_out=held_out, against=against, max_pixels=max_pixels, device=device, dtype=dtype
+        adapter,
+        held_out=held_out,
+        against=against,
+        targets_only=targets_only,
+        max_pixels=max_pixels,
+        device=device,
+        dtype=dtype,
     )
     if out:
         out.write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
@@ -216,6 +230,7 @@ def export_command(
     *,
     held_out: Annotated[Path, typer.Option(help="The pairs file of the held-out side.")],
     against: Annotated[str | None, typer.Option(help="The model to beat; what the adapter was trained from.")] = None,
+    targets_only: TARGETS_ONLY = False,
     even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Whatever the numbers say.")] = False,
     max_pixels: MAX_PIXELS = None,
     device: DEVICE = None,
@@ -226,7 +241,13 @@ def export_command(
     from vlm2vec_finetune.export import export_adapter
 
     comparison = _compare(
-        adapter, held_out=held_out, against=against, max_pixels=max_pixels, device=device, dtype=dtype
+        adapter,
+        held_out=held_out,
+        against=against,
+        targets_only=targets_only,
+        max_pixels=max_pixels,
+        device=device,
+        dtype=dtype,
     )
     folder = export_adapter(adapter_folder(adapter), to, comparison, even_if_worse=even_if_worse)
     console.print(f"exported to {folder}; serve it with `vlm2vec-rag index … --adapter {folder}`")
@@ -273,6 +294,25 @@ def main() -> None:
         sys.exit(1)
 
 
+def _verdict(outcome: Outcome, flag: str) -> str:
+    """What to do with what was trained, by its own held-out score."""
+    folder, gain = outcome.folder, outcome.gain
+    if gain is None:
+        return (
+            f"done: {folder}; whether it is better than before is not known, for nothing was held out: "
+            f"`vlm2vec-finetune evaluate {folder} --held-out PAIRS` says so, and `held_out: PAIRS` in the recipe"
+        )
+    told = f"{HEADLINE_NAME} on {gain.n} held-out questions changed by {gain} points"
+    if gain.low > 0:
+        return f"better: {told}; serve it with `vlm2vec-rag index … {flag} {folder}`"
+    cause = (
+        "it got worse: try a lower learning_rate, fewer max_steps, a smaller lora_rank, or more and other pairs"
+        if gain.high < 0
+        else "0 is inside that interval: try more pairs, more max_steps, or hold out more questions to tell them apart"
+    )
+    return f"not better: {told}; {cause}. It is in {folder}"
+
+
 def _encoder(
     model: str | Path | None, adapter: Path | None, max_pixels: int | None, device: str | None, dtype: str | None
 ) -> Encoder:
@@ -286,6 +326,7 @@ def _compare(
     *,
     held_out: Path,
     against: str | None,
+    targets_only: bool,
     max_pixels: int | None,
     device: str | None,
     dtype: str | None,
@@ -293,6 +334,7 @@ def _compare(
     """Evaluate before and after, and print the table."""
     from vlm2vec_finetune.datasets.files import read_pairs
     from vlm2vec_finetune.evaluate import adapter_folder, compare, encode_with, trained_from
+    from vlm2vec_finetune.passages import pages_of_documents
     from vlm2vec_finetune.scoring import METRICS, trial_of
     from vlm2vec_finetune.visuals import Visuals
     from vlm2vec_rag.encoder.load import load_encoder
@@ -305,8 +347,11 @@ def _compare(
     before = load_encoder(before_name, None, device, dtype, max_pixels=after.max_pixels, frames=after.frames)
     if before.prompts is not after.prompts:
         raise InvalidInput(f"{before_name} is of another model family than {folder}, and reads other prompts")
-    trial = trial_of(read_pairs(held_out), before.prompts)
+    pairs = read_pairs(held_out)
     with Visuals(max_pixels=before.max_pixels, frames=before.frames) as visuals, _bar("encode") as step:
+        with visuals.reading() as reader:
+            pages = [] if targets_only else pages_of_documents([pair.target for pair in pairs], reader)
+        trial = trial_of(pairs, before.prompts, pages)
         comparison = compare(
             encode_with(before, visuals, progress=step, bad=bad),
             encode_with(after, visuals, progress=step, bad=bad),
@@ -315,10 +360,11 @@ def _compare(
             names=(before_name, str(folder)),
             bad=bad,
         )
-    table = Table("metric", "before", "after", "difference", title=f"{len(trial.queries)} held-out questions")
+    title = f"{len(trial.queries)} held-out questions, {len(trial.candidates)} candidates"
+    table = Table("metric", "chance", "before", "after", "difference", title=title)
     for metric in METRICS:
         row = (comparison.before.interval(metric), comparison.after.interval(metric), comparison.gain(metric))
-        table.add_row(metric, *map(str, row))
+        table.add_row(metric, f"{100 * comparison.facts['chance'][metric]:.1f}", *map(str, row))
     console.print(table)
     for reason in dict.fromkeys(bad):
         err.print(f"unreadable: {escape(reason)}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from vlm2vec_finetune.checkpoints import TRAINING
 from vlm2vec_finetune.pairs import Content
-from vlm2vec_finetune.scoring import HEADLINE, METRICS, Scores, Trial, score
+from vlm2vec_finetune.scoring import HEADLINE, METRICS, Scores, Trial, chance, score
 from vlm2vec_rag.encoder.adapter import CONFIG
 from vlm2vec_rag.encoder.base import Vectors
 from vlm2vec_rag.errors import MediaError, ModelNotFound
@@ -146,6 +146,7 @@ def compare(
         "held_out_sha256": hashlib.sha256(held_out.read_bytes()).hexdigest(),
         "questions": len(trial.queries),
         "candidates": len(trial.candidates),
+        "chance": chance(trial),
     }
     scores = scores_of(trial, before), scores_of(trial, after)
     return Comparison(*scores, {**facts, "unreadable": len(set(bad))})

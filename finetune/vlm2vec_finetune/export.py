@@ -58,7 +58,8 @@ def model_card(adapter: Path, comparison: Comparison, *, name: str) -> str:
     config: dict[str, Any] = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
     base, facts = config["base_model_name_or_path"], comparison.facts
     rows = "\n".join(
-        f"| {NAMES[metric]} | {comparison.before.interval(metric)} | {comparison.after.interval(metric)} "
+        f"| {NAMES[metric]} | {100 * facts['chance'][metric]:.1f} | {comparison.before.interval(metric)} "
+        f"| {comparison.after.interval(metric)} "
         f"| {comparison.gain(metric)} |"
         for metric in METRICS
     )
@@ -80,8 +81,8 @@ tags: [vlm2vec, multimodal-embedding, lora]
 A {kind} adapter (rank {config["r"]}, alpha {config["lora_alpha"]}) for `{base}`, trained with vlm2vec-finetune from
 `{facts["model"]}`. Digest `{adapter_digest(adapter)}`. Evaluated {datetime.date.today().isoformat()}.
 
-| {facts["questions"]} questions, {facts["candidates"]} candidates | before | after | difference |
-|---|---|---|---|
+| {facts["questions"]} questions, {facts["candidates"]} candidates | chance | before | after | difference |
+|---|---|---|---|---|
 {rows}
 
 Means in percent with 95 % bootstrap intervals over questions; the difference is paired.{unread}

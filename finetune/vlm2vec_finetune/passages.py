@@ -65,6 +65,17 @@ def _items(path: Path, reader: MediaReader, pages: int | None) -> Iterator[Item]
         yield reader.page(path, 1 + number * there // pages)
 
 
+def pages_of_documents(targets: Sequence[Content], reader: MediaReader) -> list[Content]:
+    """All pages of the documents that some targets are pages of; a file that cannot be read is said and left out."""
+    found: list[Content] = []
+    for path in dict.fromkeys(target.pdf for target in targets if target.pdf):
+        try:
+            found += [Content(pdf=path, page=number) for number in range(1, (reader.probe(path).pages or 0) + 1)]
+        except MediaError as error:
+            logger.warning("%s", error)
+    return found
+
+
 def passages_of_collection(collection: Collection) -> Iterator[Passage]:
     """What a collection holds, in the order of its places."""
     points = sorted(collection.scroll(), key=lambda point: (point.payload.source, point.payload.page or 0, point.id))

@@ -1,11 +1,13 @@
 """How well questions find their targets: NDCG@5, Hit@1, Recall@10 and MRR, per question and with intervals.
 
-Every target of the held-out pairs is a candidate for every question. A question asked of several targets has them all
-as right answers.
+Every target of the held-out pairs is a candidate for every question, and whatever else is given: the other pages of
+their documents, without which a dozen candidates make a random order look good. A question asked of several targets has
+them all as right answers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,6 +70,25 @@ def trial_of(pairs: Sequence[Pair], prompts: Prompts, more_candidates: Sequence[
     for content in more_candidates:
         candidates.setdefault((target_prompt(content, prompts), content), len(candidates))
     return Trial(tuple(queries), tuple(candidates), tuple(frozenset(each) for each in queries.values()))
+
+
+def chance(trial: Trial) -> dict[str, float]:
+    """What a random order of the candidates scores on average: metric -> mean over questions.
+
+    Exact: with r right answers among C candidates each place holds a right one with probability r / C, and the first
+    right one is at place k with probability comb(C - k, r - 1) / comb(C, r).
+    """
+    count = len(trial.candidates)
+    sums = dict.fromkeys(METRICS, 0.0)
+    for right in map(len, trial.answers):
+        share = right / count
+        gains = [1 / math.log2(place + 2) for place in range(5)]
+        sums["ndcg@5"] += share * sum(gains[: min(5, count)]) / sum(gains[: min(5, right)])
+        sums["hit@1"] += share
+        sums["recall@10"] += min(10, count) / count
+        first = (math.comb(count - place, right - 1) / place for place in range(1, count - right + 2))
+        sums["mrr"] += sum(first) / math.comb(count, right)
+    return {metric: total / len(trial.answers) for metric, total in sums.items()}
 
 
 def score(trial: Trial, query_vectors: Vectors, candidate_vectors: Vectors) -> Scores:

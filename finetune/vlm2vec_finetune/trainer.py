@@ -29,17 +29,21 @@ from vlm2vec_finetune.held_out import evaluate_trainee
 from vlm2vec_finetune.loss import duplicates, info_nce
 from vlm2vec_finetune.mixing import Mix
 from vlm2vec_finetune.model import Trainee, load_trainee
+from vlm2vec_finetune.passages import pages_of_documents
 from vlm2vec_finetune.ranks import Ranks, open_ranks
 from vlm2vec_finetune.recipe import Recipe
-from vlm2vec_finetune.scoring import METRICS, Trial, trial_of
+from vlm2vec_finetune.scoring import HEADLINE, METRICS, Scores, Trial, trial_of
 from vlm2vec_finetune.spool import Spool
 from vlm2vec_finetune.stopping import stop_on_signal
 from vlm2vec_finetune.visuals import Visuals
 from vlm2vec_finetune.watch import StepReport, Watch, append_line, cut_log
 from vlm2vec_rag.disk import replacing
 from vlm2vec_rag.errors import InvalidInput, UnreadableMedia, VlmRagError
+from vlm2vec_rag.evaluation.intervals import Interval
 
 logger = logging.getLogger(__name__)
+
+SCORES = "held_out_scores.json"  # step -> metric -> a number for each held-out question
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Outcome:
     folder: Path  # the adapter or model; the last checkpoint when the run was stopped
     step: int
     is_finished: bool
+    gain: Interval | None = None  # of the held-out headline metric, from before the first step to after the last
 
 
 @dataclass(slots=True)
@@ -107,14 +112,17 @@ class _Run:
         )
         self.trial: Trial | None = None
         if recipe.held_out:
-            self.trial = trial_of(read_pairs(recipe.held_out), self.trainee.inputs.prompts)
+            pairs = read_pairs(recipe.held_out)
+            with visuals.reading() as reader:
+                pages = pages_of_documents([pair.target for pair in pairs], reader)
+            self.trial = trial_of(pairs, self.trainee.inputs.prompts, pages)
         self.progress = _Progress()
 
     def go(self, restart: bool, stop: threading.Event, stop_at: int | None) -> Outcome:
         self._begin(restart)
         recipe, progress = self.recipe, self.progress
         if progress.step >= recipe.max_steps and self._final.is_dir():
-            return Outcome(self._final, progress.step, is_finished=True)
+            return Outcome(self._final, progress.step, is_finished=True, gain=self._gain())
         for watch in self.watches:
             watch.started(recipe, progress.step)
         last = min(recipe.max_steps, stop_at or recipe.max_steps)
@@ -144,6 +152,7 @@ class _Run:
             if restart:
                 for old in checkpoints.checkpoints(self.folder):
                     shutil.rmtree(old)
+                (self.folder / SCORES).unlink(missing_ok=True)
         self.ranks.wait()
         found = checkpoints.checkpoints(self.folder)
         if found:
@@ -266,9 +275,26 @@ class _Run:
             scores = evaluate_trainee(self.trainee, self.trial, self.recipe.workers)
             line = {"step": self.progress.step, **{metric: scores.interval(metric).mean for metric in METRICS}}
             append_line(self._log, line)
+            told = {**self._scores(), str(self.progress.step): scores.values}
+            with replacing(self.folder / SCORES) as part:
+                part.write_text(json.dumps(told) + "\n", encoding="utf-8")
             for watch in self.watches:
                 watch.evaluated(self.progress.step, scores)
         self.ranks.wait()
+
+    def _scores(self) -> dict[str, dict[str, list[float]]]:
+        """What each question scored, by step, of all sittings of this run."""
+        path = self.folder / SCORES
+        told: dict[str, dict[str, list[float]]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return told
+
+    def _gain(self) -> Interval | None:
+        """What training changed on the held-out questions; None where they were not scored before and after."""
+        told = self._scores()
+        before, after = (told.get(str(step)) for step in (0, self.recipe.max_steps))
+        if self.trial is None or before is None or after is None or len(before[HEADLINE]) != len(after[HEADLINE]):
+            return None
+        return Scores(after).gain_over(Scores(before), HEADLINE)
 
     def _tell(self, report: StepReport) -> None:
         if self.ranks.is_first and (report.step % self.recipe.log_steps == 0 or report.step == self.recipe.max_steps):
@@ -300,7 +326,7 @@ class _Run:
                     base_name=self.trainee.base_name,
                 )
         self.ranks.wait()
-        return Outcome(final, done, is_finished=True)
+        return Outcome(final, done, is_finished=True, gain=self._gain())
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:

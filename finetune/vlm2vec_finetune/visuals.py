@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -30,12 +32,18 @@ class Visuals:
         """
         if content.kind == "text":
             return None
+        with self.reading() as reader:
+            return _read(reader, content)
+
+    @contextmanager
+    def reading(self) -> Iterator[MediaReader]:
+        """One of the readers, for as long as the block lasts."""
         try:
             reader = self._idle.get_nowait()
         except queue.Empty:
             reader = self._new_reader()
         try:
-            return _read(reader, content)
+            yield reader
         finally:
             self._idle.put(reader)
 

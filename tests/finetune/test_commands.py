@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -42,10 +43,38 @@ def test_a_recipe_becomes_an_adapter_with_curves(
     status, said = run("train", str(path))
     assert status == 0 and "step 3: loss" in said and "step 2: loss" not in said
     folder = Path(recipe.output_dir)
-    assert f"--adapter {folder / 'adapter'}" in said
+    assert "nothing was held out" in said and "serve it with" not in said
     with Image.open(folder / "loss.png") as image:
         assert image.width > 500
     assert list((folder / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"batch_size": 36, "max_steps": 16, "chunk_size": 36, "learning_rate": 3e-3}, "better: NDCG@5 on 144"),
+        ({"learning_rate": 1e-9}, "not better: NDCG@5 on 144 held-out questions changed by"),
+    ],
+    ids=["learns", "learns nothing"],
+)
+def test_training_ends_with_the_verdict_of_its_held_out_score(
+    run: Callable[..., tuple[int, str]],
+    make_recipe: Callable[..., Recipe],
+    *,
+    pairs_file: Path,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    verdict: str,
+) -> None:
+    recipe = make_recipe(held_out=str(pairs_file), **changes)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert run("train", str(path), "--stop-at", "2")[0] == 0
+    for _ in range(2):  # with the score of an earlier sitting, and once more when all is done
+        status, said = run("train", str(path))
+        assert status == 0 and f"\n{verdict}" in said
+        advice = f"serve it with `vlm2vec-rag index … --adapter {recipe.output_dir}"
+        assert (advice in said) is verdict.startswith("better")
 
 
 def test_pairs_of_real_files_are_split_by_document(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +16,14 @@ from vlm2vec_finetune.cli import main
 from vlm2vec_finetune.evaluate import Comparison, compare, encode_with
 from vlm2vec_finetune.export import export_adapter, merge
 from vlm2vec_finetune.pairs import write_pairs
-from vlm2vec_finetune.scoring import Scores, score, trial_of
+from vlm2vec_finetune.passages import pages_of_documents
+from vlm2vec_finetune.scoring import Scores, chance, score, trial_of
 
 import vlm2vec_rag as vr
-from vlm2vec_rag import load_encoder
+from vlm2vec_rag import load_encoder, samples
 from vlm2vec_rag.encoder.qwen2vl.prompts import PROMPTS
 from vlm2vec_rag.errors import AdapterMismatch, InvalidInput, ModelNotFound
+from vlm2vec_rag.media import MediaReader
 
 
 def pair(query: str, target: str) -> Pair:
@@ -43,11 +48,46 @@ def test_scores_are_those_of_a_ranking_done_by_hand() -> None:
     assert values["recall@10"] == [1, 1]
 
 
+@pytest.mark.parametrize("n_right", [1, 2, 3])
+def test_chance_is_the_mean_over_all_orders(n_right: int) -> None:
+    pairs = [pair("q", "abc"[number]) for number in range(n_right)]
+    trial = trial_of(pairs, PROMPTS, [Content(text=text) for text in "defgh"[: 7 - n_right]])
+    count = len(trial.candidates)
+    sums = dict.fromkeys(("ndcg@5", "hit@1", "recall@10", "mrr"), 0.0)
+    orders = list(itertools.permutations(range(count)))
+    candidates = np.eye(count, dtype=np.float32)
+    for order in orders:
+        for metric, values in score(trial, np.array([order], dtype=np.float32), candidates).values.items():
+            sums[metric] += values[0]
+    assert chance(trial) == pytest.approx({metric: total / len(orders) for metric, total in sums.items()})
+
+
+def test_recall_at_10_of_a_dozen_candidates_is_mostly_chance() -> None:
+    trial = trial_of([pair("q", "a")], PROMPTS, [Content(text=str(number)) for number in range(11)])
+    assert chance(trial)["recall@10"] == pytest.approx(10 / 12)
+
+
+def test_all_pages_of_the_held_out_documents_are_candidates() -> None:
+    path = str(samples.folder() / "reportlab-charts.pdf")
+    targets = [
+        Content(pdf=path, page=2),
+        Content(text="words"),
+        Content(pdf=path, page=1),
+        Content(pdf="gone.pdf", page=1),
+    ]
+    with MediaReader() as reader:
+        pages = pages_of_documents(targets, reader)
+        assert [each.page for each in pages] == list(range(1, (reader.probe(path).pages or 0) + 1))
+    trial = trial_of([Pair(query=Content(text="q"), target=targets[0])], PROMPTS, pages)
+    assert len(trial.candidates) == len(pages) > 2
+
+
 def comparison(before: list[float], after: list[float]) -> Comparison:
     def scores(values: list[float]) -> Scores:
         return Scores(dict.fromkeys(("ndcg@5", "hit@1", "recall@10", "mrr"), values))
 
-    facts = {"model": "base", "questions": len(before), "candidates": 9, "held_out": "h", "held_out_sha256": "0" * 64}
+    facts = {"model": "base", "questions": len(before), "candidates": 9, "held_out": "h", "held_out_sha256": "0" * 64,
+             "chance": dict.fromkeys(("ndcg@5", "hit@1", "recall@10", "mrr"), 0.05)}  # fmt: skip
     return Comparison(scores(before), scores(after), facts)
 
 
@@ -62,7 +102,7 @@ def test_export_writes_a_card_with_the_numbers(make_recipe: Callable[..., Recipe
     folder = export_adapter(adapter, tmp_path / "shipped", comparison([0.1] * 40, [0.25] * 40))
     card = (folder / "README.md").read_text()
     assert "# shipped" in card
-    assert "| NDCG@5 | 10.0 [10.0, 10.0] | 25.0 [25.0, 25.0] | 15.0 [15.0, 15.0] |" in card
+    assert "| NDCG@5 | 5.0 | 10.0 [10.0, 10.0] | 25.0 [25.0, 25.0] | 15.0 [15.0, 15.0] |" in card
     assert json.loads((folder / "evaluation.json").read_text())["is_better"] is True
     assert load_encoder(folder, device="cpu", dtype="float32").dim == 64
     with pytest.raises(InvalidInput, match="is not empty"):
@@ -102,6 +142,20 @@ def test_an_adapter_is_served_with_the_settings_it_was_trained_with(
     other = load_encoder(adapter, device="cpu", dtype="float32", max_pixels=64 * 784)
     assert other.max_pixels == 64 * 784
     assert f"loaded with max_pixels {64 * 784} (trained with {16 * 784})" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_all_that_training_writes_has_the_mode_that_the_umask_gives(
+    make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    before = os.umask(0o027)
+    try:
+        merge(train(make_recipe()).folder, tmp_path / "whole")
+    finally:
+        os.umask(before)
+    files = [each for folder in ("run", "whole") for each in (tmp_path / folder).rglob("*") if each.is_file()]
+    assert {"adapter_model.safetensors", "optimizer.safetensors", "model.safetensors"} <= {each.name for each in files}
+    assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o640}
 
 
 def test_an_adapter_on_another_base_or_with_other_instructions_is_warned_of(
