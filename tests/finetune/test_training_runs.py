@@ -94,7 +94,7 @@ def test_two_ranks_take_the_step_of_one(make_recipe: Callable[..., Recipe], tmp_
     one = train(make_recipe(output_dir=str(tmp_path / "one"), max_steps=2, **values))
     recipe = make_recipe(output_dir=str(tmp_path / "two"), max_steps=2, **values)
     file = tmp_path / "recipe.yaml"
-    plain = json.loads(json.dumps({name: getattr(recipe, name) for name in recipe.__slots__ if name != "datasets"}))
+    plain = recipe.model_dump(mode="json", exclude={"datasets"})
     source = recipe.datasets[0]
     file.write_text(yaml.safe_dump({**plain, "datasets": [{"name": source.name, "path": source.path}]}))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
