@@ -73,5 +73,6 @@ class Record:
             fields = ", ".join(f"{name}: {mine!r} there, {theirs!r} here" for name, (mine, theirs) in differing.items())
             raise FingerprintMismatch(
                 f"{where} was built with {self.fingerprint}, but this is {fingerprint} ({fields}); "
-                f"open it with {self.fingerprint.model!r} and its settings, or index into another collection"
+                f"open it with {self.fingerprint.model!r} and its settings, convert it with "
+                "`vlm2vec-rag reindex --model MODEL --adapter ADAPTER`, or index into another collection"
             )

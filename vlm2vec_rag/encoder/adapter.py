@@ -36,6 +36,19 @@ def adapter_digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def adapter_name(folder: Path) -> str:
+    """What an adapter is called: its folder, or the run where the folder is the `adapter` or a checkpoint of one."""
+    folder = folder.resolve()
+    if folder.name == "adapter":
+        return folder.parent.name
+    return f"{folder.parent.name}-{folder.name}" if folder.name.startswith("checkpoint-") else folder.name
+
+
+def base_name(adapter: Path) -> str:
+    """What the base that an adapter names is called, without the folder or organisation that it is in."""
+    return Path(str(_read_config(adapter).get("base_model_name_or_path") or "")).name or "its base"
+
+
 def merge_adapter(model: nn.Module, folder: Path) -> None:
     """Fold the adapter into the model's weights, in place.
 

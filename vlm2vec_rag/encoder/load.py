@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from vlm2vec_rag.encoder.adapter import adapter_name, base_name
 from vlm2vec_rag.encoder.base import Encoder
 from vlm2vec_rag.encoder.family import Family, ModelFiles
 from vlm2vec_rag.encoder.locate import locate
@@ -53,6 +54,9 @@ def find_model(
     base, on_top = locate(named, adapter, revision)
     path = Path(named).expanduser()
     name = path.resolve().name if path.is_dir() else str(named)
+    folder = Path(named if adapter is None else adapter).expanduser()
+    if on_top is not None and folder.is_dir():
+        name = f"{base_name(on_top) if adapter is None else Path(name).name}+{adapter_name(folder)}"
     return ModelFiles(name=name, base=base, adapter=on_top, family=_family_of(base))
 
 

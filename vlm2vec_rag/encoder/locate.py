@@ -43,7 +43,7 @@ def locate(
     folder = _folder(model, revision)
     if not (folder / ADAPTER_CONFIG).is_file():
         _check_weights(folder)
-        return folder, None if adapter is None else _folder(adapter, None)
+        return folder, None if adapter is None else _folder(adapter, None, what="adapter")
     if adapter is not None:
         raise AdapterMismatch(
             f"{model} is an adapter already, and {adapter} is another; give the base as model and one adapter"
@@ -95,7 +95,7 @@ def no_progress_bar() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None = None) -> Path:
+def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None = None, what: str = "model") -> Path:
     """The folder of that name, or the hub's files of that id, brought to disk."""
     if name == NANO:
         return NANO_FOLDER
@@ -105,7 +105,7 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
     wanted = f" (the base that {wanted_by} names)" if wanted_by else ""
     if not HUB_ID.fullmatch(str(name)) or str(name).startswith((".", "/", "~")):
         raise ModelNotFound(
-            f"no model at {str(name)!r}{wanted}: it is no folder here and no hub id; "
+            f"no {what} at {str(name)!r}{wanted}: it is no folder here and no hub id; "
             f"expected a folder with config.json and safetensors, an id such as VLM2Vec/VLM2Vec-V2.0, or {NANO}"
         )
     from huggingface_hub import constants, snapshot_download
@@ -114,7 +114,7 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
         return Path(snapshot_download(str(name), revision=revision, allow_patterns=PATTERNS))
     except Exception as error:  # the hub's client raises a dozen types, requests' own among them
         raise ModelNotFound(
-            f"cannot get the model {str(name)!r}{wanted}: it is no folder here, not whole in the cache "
+            f"cannot get the {what} {str(name)!r}{wanted}: it is no folder here, not whole in the cache "
             f"{constants.HF_HUB_CACHE}, and {constants.ENDPOINT} gave {type(error).__name__}. "
             "Give the path of a local copy instead, or set HF_ENDPOINT to a mirror of the hub"
         ) from error

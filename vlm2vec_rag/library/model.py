@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlm2vec_rag.encoder.adapter import CONFIG as ADAPTER_CONFIG
 from vlm2vec_rag.encoder.names import NANO
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
@@ -57,8 +58,17 @@ class ModelName:
     @property
     def options(self) -> str:
         """The name as options of the command line."""
-        parts = {"--model": self.model, "--adapter": self.adapter, "--revision": self.revision}
+        is_adapter = self.adapter is None and (Path(self.model) / ADAPTER_CONFIG).is_file()
+        parts = {"--adapter" if is_adapter else "--model": self.model, "--revision": self.revision}
+        if self.adapter:
+            parts = {"--model": self.model, "--adapter": self.adapter, "--revision": self.revision}
         return " ".join(f"{option} {value}" for option, value in parts.items() if value)
+
+    @property
+    def missing(self) -> str:
+        """The folder of the model or adapter that is not there any more, or nothing."""
+        named = (each for each in (self.model, self.adapter) if each and Path(each).is_absolute())
+        return next((each for each in named if not Path(each).is_dir()), "")
 
     def __str__(self) -> str:
         return self.model + (f" with the adapter {self.adapter}" if self.adapter else "")

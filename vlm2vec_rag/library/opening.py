@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.collection import open_collection
-from vlm2vec_rag.errors import CollectionNotFound, FingerprintMismatch, InvalidInput
+from vlm2vec_rag.errors import CollectionNotFound, FingerprintMismatch, InvalidInput, ModelNotFound
 from vlm2vec_rag.fingerprint import Fingerprint
 from vlm2vec_rag.library.indexing import record_media
 from vlm2vec_rag.library.library import Library, Setup
@@ -135,9 +135,10 @@ def open_library(
             reopen=reopen,
         )
         library = Library(collection, setup)
+        recorded = None if is_new else ModelName.recorded_in(collection)
+        if setup.model is not None and (is_new or (recorded is not None and recorded.missing)):
+            setup.model.record(collection)  # a folder that was moved is found from now on
         if is_new:
-            if setup.model is not None:
-                setup.model.record(collection)
             record_media(collection, library.media_settings)
         return library
     except BaseException:
@@ -213,6 +214,13 @@ class _Model:
 def _load(name: ModelName, made_with: Fingerprint, loading: dict[str, Any]) -> Encoder:
     from vlm2vec_rag.encoder.shared import shared_encoder
 
+    if gone := name.missing:
+        is_adapter = gone == name.adapter or bool(made_with.adapter and name.adapter is None)
+        what = "adapter" if is_adapter else "model"
+        raise ModelNotFound(
+            f"the {what} of this collection ({made_with.model}) was at {gone}, and is not there; where it was moved, "
+            f"open the collection with --{what} and its new folder: it is checked to be the same, and remembered"
+        )
     encoder = shared_encoder(
         model=name.model,
         adapter=name.adapter,

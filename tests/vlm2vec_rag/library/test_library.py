@@ -1,5 +1,6 @@
 """A collection is opened with the model that built it, refuses others, and asks no model for what it cannot see."""
 
+import json
 import shutil
 
 import pytest
@@ -7,7 +8,14 @@ from PIL import Image as PILImage
 
 import vlm2vec_rag as vr
 from vlm2vec_rag import samples
-from vlm2vec_rag.errors import CollectionError, CollectionNotFound, EmptyInput, FingerprintMismatch, InvalidInput
+from vlm2vec_rag.errors import (
+    CollectionError,
+    CollectionNotFound,
+    EmptyInput,
+    FingerprintMismatch,
+    InvalidInput,
+    ModelNotFound,
+)
 
 LOADING = {"device": "cpu", "dtype": "float32"}
 SMALL = 28 * 28 * 16
@@ -57,6 +65,36 @@ def test_another_model_is_refused_with_both_named_and_the_way_out(place, tiny_ba
         vr.open(place, "nano")
     with pytest.raises(FingerprintMismatch, match=r"built with max_pixels=12544, and max_pixels=25088 is asked for"):
         vr.open(place, max_pixels=2 * SMALL)
+
+
+def test_a_moved_adapter_is_said_to_be_the_adapter_and_is_remembered_where_it_is_now(
+    files, tiny_base, tiny_adapter, tmp_path
+):
+    adapter = shutil.copytree(tiny_adapter, tmp_path / "reports" / "adapter")
+    config = adapter / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(tiny_base)}))
+    with vr.open(tmp_path / "c", adapter=adapter, max_pixels=SMALL, frames=2, **LOADING) as library:
+        library.index(files / "notes.md")
+        assert library.fingerprint.model == f"{tiny_base.name}+reports"
+    moved = shutil.move(adapter, tmp_path / "moved")
+    with (
+        vr.open(tmp_path / "c", **LOADING) as library,
+        pytest.raises(
+            ModelNotFound, match=rf"the adapter of .*{tiny_base.name}\+reports\) was at {adapter}, .*--adapter"
+        ),
+    ):
+        library.search("violin", mode="dense")
+    for chosen in (moved, None):
+        with vr.open(tmp_path / "c", adapter=chosen, **LOADING) as library:
+            assert library.search("violin", mode="dense")
+
+
+def test_a_lone_adapter_is_converted_to_with_reindex_adapter(place, tiny_base, tiny_adapter, tmp_path):
+    adapter = shutil.copytree(tiny_adapter, tmp_path / "adapter")
+    config = adapter / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(tiny_base)}))
+    with pytest.raises(FingerprintMismatch, match=f"vlm2vec-rag reindex --adapter {adapter}"):
+        vr.open(place, adapter=adapter)
 
 
 def test_words_can_be_searched_without_the_model_and_nothing_is_written_then(place, files):
