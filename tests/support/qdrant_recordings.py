@@ -26,6 +26,9 @@ NOT_RECORDED: dict[str, str] = {
     r"POST /collections/aliases \.actions\[\]\.delete_alias\.alias_name string": (
         "the counterpart of create_alias in Qdrant's API; several actions of one request are taken together"
     ),
+    r"Condition \.range\.(lte|gt) string": (
+        "the other two ends of a range of times in Qdrant's API; gte and lt were recorded"
+    ),
     r"POST /collections/\*/points/scroll\?consistency": (
         "recorded for a query; every read of Qdrant's API takes it, and counts of copies were compared so by hand"
     ),
