@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from langchain_vlm2vec.loader import MediaLoader as MediaLoader
     from langchain_vlm2vec.loader import MediaParser as MediaParser
     from langchain_vlm2vec.loader import document_id as document_id
+    from langchain_vlm2vec.rerank import VisualRerank as VisualRerank
     from langchain_vlm2vec.retriever import VLM2VecRetriever as VLM2VecRetriever
+    from langchain_vlm2vec.tools import vlm2vec_tool as vlm2vec_tool
     from langchain_vlm2vec.vectorstore import VLM2VecVectorStore as VLM2VecVectorStore
 
 _HOMES = {
@@ -26,6 +28,8 @@ _HOMES = {
     "VLM2VecEmbeddings": "langchain_vlm2vec.embeddings",
     "VLM2VecRetriever": "langchain_vlm2vec.retriever",
     "VLM2VecVectorStore": "langchain_vlm2vec.vectorstore",
+    "VisualRerank": "langchain_vlm2vec.rerank",
+    "vlm2vec_tool": "langchain_vlm2vec.tools",
     "document_id": "langchain_vlm2vec.loader",
     "documents_to_content_blocks": "langchain_vlm2vec.content",
 }

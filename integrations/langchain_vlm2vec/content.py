@@ -60,13 +60,13 @@ def documents_to_content_blocks(
     from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
 
     with MediaReader(MediaSettings(), limits or MediaLimits()) as reader:
-        hits = [_hit(document) for document in documents]
+        hits = [hit_of(document) for document in documents]
         evidence = gather(hits, question, reader if max_images else None, shown)
     parts = [content_block(part) for each in evidence for part in each.parts()]
     return [create_text_block(PREAMBLE), *parts]
 
 
-def _hit(document: Document) -> Hit:
+def hit_of(document: Document) -> Hit:
     """The document as the core's hit. Only metadata of a file, whole, names a file to open."""
     metadata = document.metadata
     if is_of_file(metadata):

@@ -18,7 +18,9 @@ _HOMES = {
     "VLM2VecIndexRetriever": "index",
     "VLM2VecReader": "reader",
     "VLM2VecRetriever": "retriever",
+    "VLM2VecToolSpec": "tools",
     "VLM2VecVectorStore": "vector_store",
+    "VisualRerank": "visual_rerank",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a test looks each of them up
 

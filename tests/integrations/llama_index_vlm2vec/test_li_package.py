@@ -15,9 +15,10 @@ PARTS = {
     "llama_index.embeddings.vlm2vec": {"VLM2VecEmbedding"},
     "llama_index.indices.vlm2vec": {"VLM2VecIndex"},
     "llama_index.node_parser.vlm2vec": {"MediaDocument", "MediaNode", "MediaNodeParser", "ImageBudget"},
-    "llama_index.postprocessor.vlm2vec": {"MergeClips", "TextRerank"},
+    "llama_index.postprocessor.vlm2vec": {"MergeClips", "TextRerank", "VisualRerank"},
     "llama_index.readers.vlm2vec": {"VLM2VecReader"},
     "llama_index.retrievers.vlm2vec": {"VLM2VecIndexRetriever", "VLM2VecRetriever"},
+    "llama_index.tools.vlm2vec": {"VLM2VecToolSpec"},
     "llama_index.vector_stores.vlm2vec": {"VLM2VecVectorStore"},
 }
 

@@ -2,5 +2,6 @@
 
 from llama_index_vlm2vec.merge_clips import MergeClips
 from llama_index_vlm2vec.text_rerank import TextRerank
+from llama_index_vlm2vec.visual_rerank import VisualRerank
 
-__all__ = ["MergeClips", "TextRerank"]
+__all__ = ["MergeClips", "TextRerank", "VisualRerank"]
