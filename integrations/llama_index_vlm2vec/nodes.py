@@ -34,7 +34,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index_vlm2vec.images import ImageBudget, contact_sheet, image_blocks
 from llama_index_vlm2vec.stamps import STAMP
 from vlm2vec_rag.collection.points import Payload
-from vlm2vec_rag.document_metadata import FRAMEWORK_FIELD
+from vlm2vec_rag.document_metadata import FRAMEWORK_FIELD, check_text
 from vlm2vec_rag.documents import (
     FILE_FIELDS,
     METADATA_FIELDS,
@@ -253,6 +253,7 @@ def to_payload(node: BaseNode) -> tuple[str, Payload]:
     if made := _framework_fields(node):
         metadata[FRAMEWORK_FIELD] = made
     encoded = Text(text=node.get_content(metadata_mode=MetadataMode.EMBED))
+    check_text(encoded.text, f"node {node.node_id!r}")
     payload = text_payload(
         node.get_content(metadata_mode=MetadataMode.NONE), metadata, node.node_id, content_hash=encoded.content_hash
     )

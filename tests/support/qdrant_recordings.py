@@ -26,6 +26,9 @@ NOT_RECORDED: dict[str, str] = {
     r"POST /collections/aliases \.actions\[\]\.delete_alias\.alias_name string": (
         "the counterpart of create_alias in Qdrant's API; several actions of one request are taken together"
     ),
+    r"POST /collections/\*/points/query \.with_vector": (
+        "a field of every read in Qdrant's API; recorded for scroll and retrieve, and LlamaIndex's own store asks so"
+    ),
     r"Condition \.range\.(lte|gt) string": (
         "the other two ends of a range of times in Qdrant's API; gte and lt were recorded"
     ),

@@ -176,7 +176,7 @@ def _judge_text(path: str | os.PathLike[str], text: str, suffix: str) -> tuple[M
     markup = _markup(text)
     if markup in _MARKUP:
         raise UnsupportedMedia(f"{path}: {_MARKUP[markup]}")
-    if markup in ("svg", "fb2"):
+    if markup in ("svg", "fb2") and SUPPORTED.get(suffix) != "text":  # a Markdown file may begin with a drawing
         return "document", markup
     return "text", "html" if markup == "html" else _TEXT_FORMATS.get(suffix, "text")
 
@@ -191,11 +191,16 @@ def _is_pdf(head: bytes, suffix: str) -> bool:
 
 def _mislabelled(text: str, suffix: str) -> str:
     """What to say of text under the name of a PDF, an image or a video: mostly what a server sent in its place."""
-    named = SUPPORTED.get(suffix)
-    # TypeScript has the suffix of transport streams; what an SVG and a playlist are is said elsewhere
-    if named in (None, "text") or suffix in (".ts", ".mts") or _markup(text) in ("svg", "fb2", "mpd"):
+    named, markup = SUPPORTED.get(suffix), _markup(text)
+    is_drawing = markup in ("svg", "fb2")
+    # TypeScript has the suffix of transport streams; what a playlist is is said elsewhere
+    if named in (None, "text") or suffix in (".ts", ".mts") or markup == "mpd":
         return ""
-    holds = {"html": "a web page", "xml": "XML", "json": "JSON"}.get(_markup(text), "text")
+    if is_drawing and named == "document":
+        return ""
+    holds = {"html": "a web page", "xml": "XML", "json": "JSON", "svg": "an SVG drawing", "fb2": "an e-book"}.get(
+        markup, "text"
+    )
     begins = "".join(char if char.isprintable() else " " for char in text[:40]).strip()
     again = "a server may have sent it in the place of the file, so fetch it again"
     return f'is named {suffix} and holds {holds}, not {_A_KIND[named]} (it begins "{begins}"); {again}'

@@ -153,7 +153,7 @@ def test_a_bad_file_is_a_line_and_the_good_ones_come_in(client):
     files = [
         ("files", ("good.md", b"Tapirs swim.")),
         ("files", ("bad.pdf", b"%PDF-1.7\nrubbish")),
-        ("files", ("no.html", b"<html>")),
+        ("files", ("program", b"\x7fELF\x02\x01\x01")),
     ]
     answer = client.post("/api/upload", files=files).json()
     assert [each["is_kept"] for each in answer["files"]] == [True, True, False]

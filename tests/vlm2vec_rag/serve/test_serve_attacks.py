@@ -118,7 +118,7 @@ def test_a_path_beside_an_upload_is_ignored(client):
     [
         ("page.pdf", b"<!doctype html><script>alert(1)</script>"),
         ("drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'),
-        ("drawing.md", b'<?xml version="1.0"?><svg onload="alert(1)"/>'),
+        ("drawing.mp4", b'<?xml version="1.0"?><svg onload="alert(1)"/>'),
         ("program.mp4", b"\x7fELF\x02\x01\x01" + bytes(200)),
         ("list.mp4", b"#EXTM3U\n/etc/passwd\n"),
         ("empty.pdf", b""),
