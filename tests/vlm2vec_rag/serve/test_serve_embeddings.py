@@ -130,7 +130,7 @@ def test_messages_as_vllm_takes_them(post, encoder, picture):
         {"role": "assistant", "content": [{"type": "text", "text": ""}]},
     ]
     answer = post("/v1/embeddings", model="", messages=messages, encoding_format="float", add_special_tokens=True)
-    expected = encoder.encode_queries([Query(text="a", image=image, instruction=instruction)])[0]
+    expected = encoder.encode_queries([Query(text="gold", image=image, instruction=instruction)])[0]
     np.testing.assert_allclose(answer.json()["data"][0]["embedding"], expected, **CLOSE)
     assert answer.headers["x-fingerprint"] == encoder.fingerprint.digest
     item = post("/v1/embeddings", messages=[{"role": "user", "content": "A text"}], encoding_format="float").json()
