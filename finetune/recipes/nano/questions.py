@@ -17,7 +17,7 @@ WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
-class Question:
+class PageQuestion:
     """One question."""
 
     text: str
@@ -74,7 +74,7 @@ def sentences(pages: Pages, page: int) -> list[str]:
     return found
 
 
-def draw_questions(pages: Pages, count: int, seed: int) -> list[Question]:
+def draw_questions(pages: Pages, count: int, seed: int) -> list[PageQuestion]:
     """At most one question from each of `count` pages, headings where there is one on every second page.
 
     A text that stands on several pages as a heading or sentence (a running title, a licence) asks for none of them.
@@ -85,13 +85,13 @@ def draw_questions(pages: Pages, count: int, seed: int) -> list[Question]:
         "sentence": [sentences(pages, page) for page in range(len(pages))],
     }
     seen = Counter(text for found in by_kind.values() for texts in found for text in set(texts))
-    drawn: list[Question] = []
+    drawn: list[PageQuestion] = []
     for page in random.permutation(len(pages)).tolist():
         order = ("heading", "sentence") if len(drawn) % 2 == 0 else ("sentence", "heading")
         for kind in order:
             texts = [text for text in by_kind[kind][page] if seen[text] == 1]
             if texts:
-                drawn.append(Question(texts[int(random.integers(len(texts)))], page, kind))
+                drawn.append(PageQuestion(texts[int(random.integers(len(texts)))], page, kind))
                 break
         if len(drawn) == count:
             break
