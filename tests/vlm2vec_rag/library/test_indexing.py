@@ -203,8 +203,10 @@ def test_a_collection_keeps_to_one_way_of_reading(folder, tmp_path, small_encode
         assert library.collection.settings["media"]["pdf_engine"] == "pypdfium2"
     with vr.open(place, small_encoder) as library:
         assert library.reader.settings.pdf_engine == "pypdfium2"  # takes its own
-    with pytest.raises(InvalidInput, match=r"pdf_engine 'pypdfium2' against 'pymupdf'"):
-        vr.open(place, small_encoder, media=MediaSettings(pdf_engine="pymupdf"))
+    with pytest.raises(InvalidInput, match=r"window_s 30.0 against 12.0"):
+        vr.open(place, small_encoder, media=MediaSettings(window_s=12.0))
+    # an engine is a preference: where it is not installed the other reads on
+    vr.open(place, small_encoder, media=MediaSettings(pdf_engine="pymupdf")).close()
 
 
 def test_what_cannot_be_indexed_at_all_is_refused(folder, library, encoder, tmp_path):
