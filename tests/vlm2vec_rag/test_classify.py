@@ -101,4 +101,4 @@ def test_mistakes_on_the_command_line_end_in_one_line(arguments, message, monkey
     monkeypatch.setattr("sys.argv", ["vlm2vec-rag", "classify", str(samples.folder()), *arguments])
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == 1 and message in capsys.readouterr().err
+    assert end.value.code == 2 and message in capsys.readouterr().err

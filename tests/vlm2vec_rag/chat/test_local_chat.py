@@ -168,10 +168,9 @@ def test_a_conversation_longer_than_the_model_reads_is_refused_by_its_length(loc
         next(local.stream([Message.of("user", "boat " * 5000)]))
 
 
-def test_an_adapter_cannot_answer(tiny_base, tmp_path):
-    (tmp_path / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{tiny_base}"}}')
+def test_an_adapter_cannot_answer(tiny_base, tiny_adapter):
     with pytest.raises(InvalidInput, match="adapter for embeddings"):
-        open_chat_model(f"local:{tmp_path}")
+        open_chat_model(f"local:{tiny_adapter}")
     with pytest.raises(ModelNotFound, match="no model at"):
         open_chat_model("local:./nowhere")
     with pytest.raises(InvalidInput, match="max_new_tokens is 0"):

@@ -174,7 +174,7 @@ def test_a_full_disk_is_said_before_the_download(small_hub, mini, tmp_path, monk
     publish(small_hub, mini, "OK-VQA")
     parts = plan([TASKS["OK-VQA"]], tmp_path / "data", endpoint=small_hub.url)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
-    with pytest.raises(InvalidInput, match=r"are needed, and .* has 0\.00 MB free"):
+    with pytest.raises(InvalidInput, match=r"are needed, and .* has 0\.01 kB free"):
         fetch(parts, tmp_path / "data", endpoint=small_hub.url)
     assert small_hub.fetched == []
 
@@ -188,7 +188,7 @@ def test_the_command_shows_sizes_and_asks_before_it_downloads(small_hub, mini, t
     refused = CliRunner().invoke(app, command, input="n\n")
     assert refused.exit_code == 1
     assert "ziyjiang/MMEB_Test_Instruct" in refused.output
-    assert "MB in all" in refused.output
+    assert "kB in all" in refused.output
     assert small_hub.fetched == []
     assert CliRunner().invoke(app, [*command, "--yes"]).exit_code == 0
     assert len(read_task(TASKS["OK-VQA"], DataFolder(tmp_path / "data", offline=True)).queries) == 2
