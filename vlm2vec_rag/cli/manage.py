@@ -67,6 +67,7 @@ def info_command(
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
+    table.add_column(overflow="fold")  # a list of addresses is shown whole
     location = info.location if info.engine == "server" else short(info.location)
     rows = {
         "collection": f"{info.name} at {location} ({info.engine})",
