@@ -222,7 +222,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_any(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:  # the connection was cut while the request came: nobody asked anything
+            self.close_connection = True
+            return
         parts = urlsplit(self.path)
         prefix = self.fake.prefix
         path = parts.path.removeprefix(prefix)

@@ -1,12 +1,13 @@
 """Vectors equal those of transformers' own EmbeddingGemma 2, for every kind of input, alone and in any batch."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gemma2_cases import cases
 from safetensors.numpy import load_file, save_file
+from tiny_models import tiny_embedding_gemma2
 
 from vlm2vec_rag import Clip, Image, Page, Query, load_encoder
 from vlm2vec_rag.encoder.base import Images
@@ -14,11 +15,6 @@ from vlm2vec_rag.encoder.embeddinggemma2.patches import BUDGETS, budget_of, fitt
 from vlm2vec_rag.encoder.embeddinggemma2.prompts import PROMPTS, plain
 from vlm2vec_rag.encoder.load import find_model
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, ModelNotFound
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
-from gemma2_cases import cases
-from tiny_models import tiny_embedding_gemma2
 
 TOLERANCE = 1e-5
 CASES = cases()

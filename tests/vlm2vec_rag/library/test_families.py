@@ -1,18 +1,12 @@
 """A library keeps to its model's family: vectors that were cut, budgets that follow a change of model."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+from tiny_models import tiny_embedding_gemma2, tiny_qwen3vl
 
 import vlm2vec_rag as vr
 from vlm2vec_rag.errors import FingerprintMismatch, InvalidInput
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
-from tiny_models import tiny_embedding_gemma2, tiny_qwen3vl
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from numbered_videos import make_video
+from permissions import as_nobody, open_folder
 from PIL import Image as PILImage
 
 import vlm2vec_rag as vr
 from vlm2vec_rag.errors import UnsupportedMedia
 from vlm2vec_rag.items import Text
 from vlm2vec_rag.media import MediaReader
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
-from numbered_videos import make_video
-from permissions import as_nobody, open_folder
 
 
 @pytest.fixture

@@ -2,13 +2,8 @@
 
 import contextlib
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
 from serving import EVIL, LOCAL
 
 from vlm2vec_rag import samples
