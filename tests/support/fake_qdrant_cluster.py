@@ -7,7 +7,7 @@ call themselves Active; where they suffice the copy on the dead node is marked D
 
 from __future__ import annotations
 
-import itertools
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +44,7 @@ class Cluster:
         self.peers = list(peers) or [1_000_000 + at for at in range(nodes)]
         self.collections: dict[str, Shards] = {}
         self.placement: dict[int, list[int]] | None = None  # where the next collection's shards go, if not by turns
-        self._turns = itertools.count()
+        self._turns = random.Random(7)  # strict turns would show a second reader the same copy each time
 
     def make(self, name: str, *, shards: int | None, copies: int | None, write_factor: int | None) -> None:
         count = len(self.is_up)
@@ -89,7 +89,7 @@ class Cluster:
     def visible(self, name: str, *, consistency: str | None) -> set[str] | None:
         """The ids that a read sees: by turns those of one copy or another; None when a copy that is asked is down."""
         seen: set[str] = set()
-        turn = next(self._turns)
+        turn = self._turns.getrandbits(16)
         for copies in self.collections[name].copies.values():
             active = [copy for copy in copies if copy.state == "Active"]
             up = [copy for copy in active if self.is_up[copy.node]]

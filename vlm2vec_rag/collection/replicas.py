@@ -11,8 +11,8 @@ from vlm2vec_rag.errors import InvalidInput
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.collection import Collection
 
-COUNTS = 8
-"""How often points are counted. Every count asks another copy of each shard; two copies differ unseen in 1 of 128."""
+COUNTS = 16
+"""How often points are counted. Each count asks some copy of each shard; two that differ go unseen in 1 of 32,768."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
