@@ -23,8 +23,8 @@ from vlm2vec_rag.serve.search_state import typed_filter
 
 if TYPE_CHECKING:
     from vlm2vec_rag.items import Hit
-    from vlm2vec_rag.serve.app import Shelf
     from vlm2vec_rag.serve.served import Served
+    from vlm2vec_rag.serve.shelf import Shelf
 
 MOST_HITS = 50
 SNIPPET_CHARS = 400

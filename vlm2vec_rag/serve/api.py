@@ -23,8 +23,8 @@ from vlm2vec_rag.serve.uploads import indexable
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Filter
     from vlm2vec_rag.items import Hit
-    from vlm2vec_rag.serve.app import Shelf
     from vlm2vec_rag.serve.served import Served
+    from vlm2vec_rag.serve.shelf import Shelf
 
 Collection = Annotated[str, Query(description="Which collection; the first one where it is left out.")]
 Kind = Literal["text", "image", "page", "clip"]

@@ -13,8 +13,8 @@ from vlm2vec_rag.serve.errors import NotFound
 
 if TYPE_CHECKING:
     from vlm2vec_rag.items import Hit
-    from vlm2vec_rag.serve.app import Shelf
     from vlm2vec_rag.serve.served import Served
+    from vlm2vec_rag.serve.shelf import Shelf
 
 # what a browser shows by itself and cannot run; everything else is offered as a download
 SHOWN = {

@@ -27,8 +27,8 @@ from vlm2vec_rag.serve.uploads import indexable
 
 if TYPE_CHECKING:
     from vlm2vec_rag.items import Hit
-    from vlm2vec_rag.serve.app import Shelf
     from vlm2vec_rag.serve.served import Served
+    from vlm2vec_rag.serve.shelf import Shelf
 
 logger = logging.getLogger(__name__)
 

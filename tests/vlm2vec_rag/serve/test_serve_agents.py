@@ -14,9 +14,10 @@ from PIL import Image as PILImage
 from serving import TOKEN, free_port
 
 from vlm2vec_rag.serve.agents import agent_server
-from vlm2vec_rag.serve.app import Shelf, build_app
+from vlm2vec_rag.serve.app import build_app
 from vlm2vec_rag.serve.served import Served
 from vlm2vec_rag.serve.settings import ServeSettings
+from vlm2vec_rag.serve.shelf import Shelf
 
 READS = {"search", "ask", "open_page", "list_sources"}
 WRITES = {"remove_source", "reindex_source", "index_folder", "list_folders", "job_status"}
