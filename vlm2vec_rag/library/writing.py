@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vlm2vec_rag.collection import Payload, Point
 from vlm2vec_rag.documents import point_id_of
-from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.errors import DiskFull, InvalidInput
 from vlm2vec_rag.items import Item
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Writer:
 
         Raises:
             CollectionError: The collection cannot be written to.
+            DiskFull: There is no room; what was written before stays.
         """
         if not entries:
             return Written()
@@ -168,6 +169,8 @@ class Writer:
         try:
             self.collection.upsert(points.values())
             return
+        except DiskFull:  # no single item's fault: the next one would fail as well
+            raise
         except Exception:
             if not isolate:
                 raise
@@ -177,6 +180,8 @@ class Writer:
         for at, point in points.items():
             try:
                 self.collection.upsert([point])
+            except DiskFull:
+                raise
             except Exception as error:
                 written.failures[at] = reason_of(error)
 

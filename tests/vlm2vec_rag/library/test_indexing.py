@@ -15,7 +15,7 @@ from PIL import Image as PILImage
 
 import vlm2vec_rag as vr
 from vlm2vec_rag import samples
-from vlm2vec_rag.errors import FingerprintMismatch, InvalidInput, MediaError
+from vlm2vec_rag.errors import DiskFull, FingerprintMismatch, InvalidInput, MediaError
 from vlm2vec_rag.library.library import Library, Setup
 from vlm2vec_rag.media import MediaSettings
 
@@ -259,6 +259,24 @@ def test_the_callback_hears_every_file_and_item(folder, library):
     assert ("planned", 3, 5) in heard
     assert {("done", "broken.pdf", False), ("done", "noise.png", True)} <= set(heard)
     assert sum(each[1] for each in heard if each[0] == "items") == 5
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(folder, library, monkeypatch):
+    """It is no single file's fault, so no file is told to have failed."""
+    monkeypatch.setattr("vlm2vec_rag.library.indexing.BATCH_ITEMS", 2)
+    write, written = library.collection.upsert, []
+
+    def until_full(points):
+        if len(written) >= 2:
+            raise DiskFull("there is no room")
+        written.extend(points := list(points))
+        return write(points)
+
+    monkeypatch.setattr(library.collection, "upsert", until_full)
+    with pytest.raises(DiskFull):
+        library.index(folder)
+    monkeypatch.undo()
+    assert library.index(folder).failures == [] and places(library) == ALL
 
 
 @pytest.mark.slow
