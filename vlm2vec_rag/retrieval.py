@@ -150,20 +150,6 @@ def images_of(
     return ()
 
 
-def search(
-    query: Query | str,
-    collection: Collection,
-    encoder: Encoder | None = None,
-    *,
-    mode: Mode = "hybrid",
-    limit: int = 10,
-    filter: Filter | None = None,
-    thumbnails: Thumbnails | None = None,
-) -> list[Hit]:
-    """Find what answers a question, best first: `Retriever.search` for one question."""
-    return Retriever(collection, encoder, thumbnails=thumbnails).search(query, mode=mode, limit=limit, filter=filter)
-
-
 def target_of(filter: Filter | models.Filter | None) -> Kind | None:
     """The one kind that a filter lets pass; None where it lets several, or does not say."""
     return filter.kinds[0] if isinstance(filter, Filter) and len(filter.kinds) == 1 else None

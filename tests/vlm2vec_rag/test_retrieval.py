@@ -8,8 +8,12 @@ from vlm2vec_rag import Clip, Image, Page, Query, Text
 from vlm2vec_rag.collection import Filter, Payload, Point, open_collection
 from vlm2vec_rag.errors import EmptyInput, FingerprintMismatch, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
-from vlm2vec_rag.retrieval import Retriever, search
+from vlm2vec_rag.retrieval import Retriever
 from vlm2vec_rag.thumbnails import Thumbnails
+
+
+def search(query, collection, encoder=None, *, thumbnails=None, **asked):
+    return Retriever(collection, encoder, thumbnails=thumbnails).search(query, **asked)
 
 
 def an_image(seed, size=(84, 56)):

@@ -26,7 +26,7 @@ def mcp_command(
     require("mcp.server", "serve")
     require("fastapi", "serve")
     from vlm2vec_rag.serve.agents import agent_server
-    from vlm2vec_rag.serve.app import Shelf
+    from vlm2vec_rag.serve.shelf import Shelf
 
     settings = ServeSettings(allowed_folders=tuple(allow_folder or ()), allow_write=allow_write)
     with opened(collection, model, chat, settings) as served:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -557,11 +557,3 @@ def named(given: str, known: Sequence[str]) -> list[str]:
         or [source for source in known if source.startswith(path.rstrip("/") + "/")]
         or matching([given], known)
     )
-
-
-def counts_of(sources: Mapping[str, Source]) -> dict[str, int]:
-    """How many files there are of each kind."""
-    counts: dict[str, int] = {}
-    for source in sources.values():
-        counts[source.kind] = counts.get(source.kind, 0) + 1
-    return counts

@@ -1,8 +1,7 @@
 """Words that stand in pixels only: on scanned pages, in images and in frames (`pip install 'vlm2vec-rag[ocr]'`).
 
-RapidOCR's wheel carries its models, so nothing is downloaded. They read Latin and Chinese script. On a page of 118
-words rendered at the size that the encoder sees, 95% of the words were read as they stand; twice the pixels gained one
-percent for twice the time, so pages are not rendered again.
+RapidOCR's wheel carries its models, so nothing is downloaded. They read Latin and Chinese script. Pages are
+read at the size that the encoder sees; twice the pixels gained one percent of the words for twice the time.
 """
 
 from __future__ import annotations

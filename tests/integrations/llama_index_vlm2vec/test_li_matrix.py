@@ -78,12 +78,12 @@ def test_the_words_of_a_question_find_the_page_that_has_them(
 def test_a_retriever_over_the_collection_answers_as_the_library_does(
     store: VLM2VecVectorStore, embed_model: VLM2VecEmbedding, nodes: list[BaseNode], ask: Ask
 ) -> None:
-    from vlm2vec_rag.retrieval import search
+    from vlm2vec_rag.retrieval import Retriever
 
     build(store, embed_model, nodes)
     for mode in ("hybrid", "dense", "bm25"):
         retriever = VLM2VecRetriever(store.library, embed_model, mode=mode, similarity_top_k=10)
-        hits = search("emission targets", store.collection, embed_model.encoder, mode=mode, limit=10)
+        hits = Retriever(store.collection, embed_model.encoder).search("emission targets", mode=mode, limit=10)
         found = ask(retriever, "emission targets")
         assert [(each.node_id, each.score) for each in found] == [(hit.id, hit.score) for hit in hits]
         assert len(found) == (1 if mode == "bm25" else 7)

@@ -16,7 +16,7 @@ from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 from vlm2vec_rag.cli import main
 from vlm2vec_rag.collection import Filter, open_collection
 from vlm2vec_rag.errors import CollectionNotFound, FingerprintMismatch, InvalidInput
-from vlm2vec_rag.retrieval import search
+from vlm2vec_rag.retrieval import Retriever
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_what_the_command_line_built_needs_no_model_named_and_nothing_indexed_ag
         before = retriever.collection.count()
         found = retriever.retrieve("emission targets")
         assert retriever.embed_model is not None
-        hits = search("emission targets", retriever.collection, retriever.embed_model.encoder, limit=5)
+        hits = Retriever(retriever.collection, retriever.embed_model.encoder).search("emission targets", limit=5)
         assert [(each.node_id, each.score) for each in found] == [(hit.id, hit.score) for hit in hits]
         assert found[0].node.metadata["place"] == f"{media / 'report.pdf'}#page=2"
         assert isinstance(found[0].node, MediaNode)
@@ -50,7 +50,9 @@ def test_one_kind_is_asked_as_the_library_asks_it(built: Path) -> None:
     wanted = Filter(kinds=("clip",))
     with VLM2VecRetriever(built, filter=wanted, mode="dense") as retriever:
         assert retriever.embed_model is not None
-        [hit] = search("a talk", retriever.collection, retriever.embed_model.encoder, mode="dense", filter=wanted)
+        [hit] = Retriever(retriever.collection, retriever.embed_model.encoder).search(
+            "a talk", mode="dense", filter=wanted
+        )
         [found] = retriever.retrieve("a talk")
         assert (found.node_id, found.score) == (hit.id, hit.score)
 
