@@ -17,7 +17,7 @@ from vlm2vec_rag.encoder.names import FRAMES
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query
 from vlm2vec_rag.pixels import MAX_PIXELS
-from vlm2vec_rag.words import question
+from vlm2vec_rag.words import blank_vector, question
 
 if TYPE_CHECKING:
     from vlm2vec_rag.encoder.base import Vectors
@@ -149,13 +149,17 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
         return rows
 
     def embed_query(self, text: str) -> list[float]:
-        """Embed a question: (D,), unit length. It is always words; nothing it names is opened.
+        """Embed a question: (D,), unit length. It is always words, also where it is a path; nothing is opened.
+
+        An empty one, which an agent may ask, has the same vector for every model, which is near nothing in particular;
+        `VLM2VecVectorStore` answers it with nothing. See `vlm2vec_rag.words`.
 
         Raises:
-            EmptyInput: The question is empty.
-            InvalidInput: The question is a path or an address.
+            InvalidInput: The question is no string.
         """
-        vector: list[float] = self.encode_query(Query(text=question(text))).tolist()
+        words = question(text)
+        asked = self.encode_query(Query(text=words)) if words.strip() else blank_vector(self.load().dim)
+        vector: list[float] = asked.tolist()
         return vector
 
     # images and videos

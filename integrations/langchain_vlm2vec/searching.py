@@ -24,6 +24,7 @@ from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Kind, Query
 from vlm2vec_rag.library.asking import ClipInput, ImageInput, to_filter
 from vlm2vec_rag.retrieval import Retriever, target_of
+from vlm2vec_rag.words import is_blank_vector
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -69,8 +70,10 @@ class SearchingStore(VectorStore):
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Wanted = None, **typed: Any
     ) -> list[Document]:
-        """What is nearest to a vector of one's own."""
+        """What is nearest to a vector of one's own; nothing for that of an empty question."""
         wanted, _ = self._wanted(filter, typed)
+        if is_blank_vector(embedding):
+            return []
         return _documents(self.library.collection.search(embedding, mode="dense", limit=k, filter=wanted))
 
     def similarity_search_by_image(
@@ -146,10 +149,13 @@ class SearchingStore(VectorStore):
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, *, mode: Mode | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        if mode == "bm25":
-            raise InvalidInput("a relevance between 0 and 1 is that of vectors; ask with mode 'dense' or 'hybrid'")
+        if not self.library.collection.dim:
+            raise InvalidInput(
+                "a relevance between 0 and 1 is that of vectors, and this collection holds words only; search it by "
+                "similarity, without a threshold"
+            )
         found = self.find(query, k=k, mode=mode or "dense", **kwargs)
-        if mode == "hybrid" and found:
+        if mode in ("hybrid", "bm25") and found:
             _, target = self._wanted(kwargs.get("filter"), {name: kwargs[name] for name in kwargs if name != "filter"})
             question = np.asarray(self._vector(Query(text=query), target), dtype=np.float32)
             points = self.library.collection.retrieve([each.id for each in found], with_vectors=True)
@@ -223,6 +229,8 @@ class SearchingStore(VectorStore):
     ) -> list[Document]:
         if not 0 <= lambda_mult <= 1:
             raise InvalidInput(f"lambda_mult is {lambda_mult}; expected 0 (most different) to 1 (most similar)")
+        if is_blank_vector(vector):
+            return []
         collection = self.library.collection
         near = collection.search(vector, mode="dense", limit=max(k, fetch_k), filter=wanted)
         points = collection.retrieve([each.id for each in near], with_vectors=True)

@@ -27,7 +27,7 @@ from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Item, Kind, Query, Text
 from vlm2vec_rag.media.settings import MediaSettings
 from vlm2vec_rag.pixels import MAX_PIXELS
-from vlm2vec_rag.words import question
+from vlm2vec_rag.words import blank_vector, question
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
@@ -197,7 +197,10 @@ class VLM2VecEmbedding(MultiModalEmbedding):
     # questions
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self._encode_query(Query(text=question(query)))
+        # an agent asks for file names and for nothing, and an error would end it; a VLM2VecVectorStore knows the vector
+        # of an empty question and answers it with nothing
+        words = question(query)
+        return self._encode_query(Query(text=words)) if words.strip() else self._blank()
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         return await asyncio.to_thread(self._get_query_embedding, query)
@@ -213,8 +216,7 @@ class VLM2VecEmbedding(MultiModalEmbedding):
             clip: The path of a video, seen as one clip from its start to its end; or frames.
 
         Raises:
-            EmptyInput: Nothing is asked.
-            InvalidInput: Both an image and a clip are given, or the text is a path or an address.
+            InvalidInput: Both an image and a clip are given.
             MediaError: The file cannot be read; the message names it.
         """
         return QueryBundle(query_str=text, embedding=self.get_question_embedding(text, image, clip))
@@ -233,16 +235,22 @@ class VLM2VecEmbedding(MultiModalEmbedding):
         *,
         target: Kind | None = None,
     ) -> Embedding:
-        """The vector of a question, (D,) unit length; `target` is the one kind it looks for. See `query_bundle`."""
+        """The vector of a question, (D,) unit length; `target` is the one kind it looks for. See `query_bundle`.
+
+        An empty question, which an agent may ask, has a vector near nothing in particular: see `vlm2vec_rag.words`.
+        """
         if image is not None and clip is not None:
             raise InvalidInput("both image and clip are given; the model takes one of them")
-        if text.strip() or (image is None and clip is None):
-            text = question(text)
+        if not question(text).strip() and image is None and clip is None:
+            return self._blank()
         with open_media(self.media_settings) as media:
             shown = None if image is None else read_image(image, media())
             frames = () if clip is None else read_frames(clip, media)
         query = Query(text=text, image=None if shown is None else shown.image, frames=frames)
         return self.encode_question(query, target)
+
+    def _blank(self) -> Embedding:
+        return cast(Embedding, blank_vector(self.encoder.dim).tolist())
 
     def _encode_query(self, query: Query, target: Kind | None = None) -> Embedding:
         from dataclasses import replace

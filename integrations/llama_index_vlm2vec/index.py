@@ -22,6 +22,7 @@ from llama_index_vlm2vec.registry import MediaIndexDict
 from llama_index_vlm2vec.vector_store import VLM2VecVectorStore
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Query
+from vlm2vec_rag.words import is_blank_vector
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +189,8 @@ class VLM2VecIndexRetriever(VectorIndexRetriever):
 
 def _asks_nothing(query: QueryBundle) -> bool:
     """An agent that asks for nothing finds nothing, and goes on."""
-    return query.embedding is None and query.image_path is None and not query.query_str.strip()
+    has_vector = query.embedding is not None and not is_blank_vector(query.embedding)
+    return not has_vector and query.image_path is None and not query.query_str.strip()
 
 
 def _embed_model_of(storage_context: StorageContext | None) -> VLM2VecEmbedding:

@@ -23,6 +23,7 @@ from vlm2vec_rag.items import Query
 from vlm2vec_rag.library import Library, open_library
 from vlm2vec_rag.library.asking import FilterInput, to_filter
 from vlm2vec_rag.retrieval import Retriever, target_of
+from vlm2vec_rag.words import is_blank_vector
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -159,7 +160,7 @@ class VLM2VecRetriever(BaseRetriever):
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         text, image, vector = query_bundle.query_str, query_bundle.image_path, query_bundle.embedding
-        if not text.strip() and image is None and vector is None:
+        if not text.strip() and image is None and (vector is None or is_blank_vector(vector)):
             return []  # an agent that asks for nothing finds nothing, and goes on
         # a string is words; only the image of a bundle is a file
         query = Query(text=text) if image is None else self._library.query(text, image=image)

@@ -26,7 +26,9 @@ from vlm2vec_rag.diversity import maximal_marginal_relevance
 from vlm2vec_rag.document_metadata import FRAMEWORK_FIELD
 from vlm2vec_rag.documents import point_id_of
 from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.items import Query
 from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry
+from vlm2vec_rag.words import is_blank_vector
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -57,7 +59,12 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
     images and clips by their pixels, whatever class of LlamaIndex brings it.
 
     >>> store = VLM2VecVectorStore.open("./my.vlm2vec", embed_model)
-    >>> index = VLM2VecIndex.from_vector_store(store)
+    >>> index = VLM2VecIndex.from_vector_store(store)  # knows the store's own embedding
+    >>> index = VectorStoreIndex.from_vector_store(store, embed_model=store.embed_model)
+
+    LlamaIndex's own indexes have to be told the embedding: without one they take `Settings.embed_model`, and load
+    OpenAI's where that is not set, before they look at the store (llama-index-core 0.14.25,
+    `indices/vector_store/base.py` line 63, `settings.py` line 66). Its error about an OpenAI key means just that.
     """
 
     stores_text: bool = True
@@ -251,14 +258,16 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
         """Find the nodes nearest to a vector, or that share words with a text, or both.
 
         Args:
-            query: LlamaIndex's query; see the class for the modes. Empty `node_ids` or `doc_ids` restrict nothing.
+            query: LlamaIndex's query; see the class for the modes. Empty `node_ids` or `doc_ids` restrict nothing. An
+                empty question finds nothing; words without a vector are embedded by the store itself.
             kwargs: `qdrant_filters`, a `qdrant_client.models.Filter` in place of the query's own. For the mode `mmr`:
                 `mmr_threshold` (1 is plain similarity, 0 as different as can be), and among how many to choose,
                 `mmr_prefetch_k`, or as a multiple of `similarity_top_k`, `mmr_prefetch_factor` (4).
 
         Raises:
             EmptyInput: The query has nothing that its mode could use.
-            InvalidInput: The mode or a filter is not supported.
+            InvalidInput: The mode or a filter is not supported, or the vector is of another embedding than the store's;
+                the message names the store's.
         """
         if query.mode not in (*MODES, VectorStoreQueryMode.MMR):
             supported = ", ".join(each.value for each in (*MODES, VectorStoreQueryMode.MMR))
@@ -268,18 +277,21 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
             )
         if unknown := sorted(kwargs.keys() - _QUERY_OPTIONS):
             raise InvalidInput(f"no option {', '.join(map(repr, unknown))}; expected some of {sorted(_QUERY_OPTIONS)}")
+        vector = self._vector(query)
+        if vector is None and not (query.query_str or "").strip():
+            return VectorStoreQueryResult(nodes=[], similarities=[], ids=[])
         wanted = kwargs.get("qdrant_filters") or condition(query.filters, self.collection)
         if query.node_ids:  # LlamaIndex's own retriever gives an empty list where it means all
             wanted = _among(wanted, query.node_ids)
         if query.doc_ids:
             wanted = _of_documents(wanted, query.doc_ids)
         if query.mode == VectorStoreQueryMode.MMR:
-            found = self._diverse(query, wanted, kwargs)
+            found = self._diverse(query, vector, wanted, kwargs)
         else:
             mode = MODES[query.mode]
             limit = (query.hybrid_top_k if mode == "hybrid" else None) or query.similarity_top_k
             found = self.collection.search(
-                query.query_embedding,
+                vector,
                 query.query_str,
                 mode=mode,
                 limit=limit,
@@ -299,17 +311,38 @@ class VLM2VecVectorStore(BasePydanticVectorStore):
                 stamp(node, point.payload.content_hash, self._library.fingerprint)
         return node
 
-    def _diverse(self, query: VectorStoreQuery, wanted: models.Filter | None, options: dict[str, Any]) -> list[Found]:
+    def _vector(self, query: VectorStoreQuery) -> list[float] | None:
+        """The vector of a question, where its mode compares vectors; None for an empty question."""
+        vector, dim, words = query.query_embedding, self.collection.dim, (query.query_str or "").strip()
+        if MODES.get(query.mode) == "bm25" or (vector is not None and is_blank_vector(vector)):
+            return None
+        if vector is not None and dim and len(vector) != dim:
+            raise InvalidInput(
+                f"the question has a vector of {len(vector)} numbers, and this store's are {dim} wide, made by "
+                f"{self._library.fingerprint.model}: another embedding asks; give the index the store's own, "
+                "embed_model=store.embed_model"
+            )
+        if vector is None and words and dim and self._library.encoder is not None:
+            return self.embed_model.encode_question(Query(text=words))
+        return vector
+
+    def _diverse(
+        self,
+        query: VectorStoreQuery,
+        vector: list[float] | None,
+        wanted: models.Filter | None,
+        options: dict[str, Any],
+    ) -> list[Found]:
         threshold = query.mmr_threshold if query.mmr_threshold is not None else options.get("mmr_threshold")
         candidates = options.get("mmr_prefetch_k") or query.similarity_top_k * options.get("mmr_prefetch_factor", 4)
         near = self.collection.search(
-            query.query_embedding, mode="dense", limit=max(candidates, query.similarity_top_k), filter=wanted
+            vector, mode="dense", limit=max(candidates, query.similarity_top_k), filter=wanted
         )
         points = {each.id: each for each in self.collection.retrieve([each.id for each in near], with_vectors=True)}
         there = [each for each in near if each.id in points]
         vectors: Any = [points[each.id].vector for each in there]
         chosen = maximal_marginal_relevance(
-            query.query_embedding or [],
+            vector or [],
             vectors,
             limit=query.similarity_top_k,
             relevance_weight=0.5 if threshold is None else threshold,

@@ -165,16 +165,21 @@ async def test_langchains_own_retriever_over_the_store_works_in_each_way(filled:
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.0, "k": 7}
     )
     assert [len(await ask(each, "anything")) for each in (by_similarity, diverse, above)] == [2, 3, 7]
-    for mode in ("dense", "hybrid"):
-        kwargs = {"score_threshold": 0.0, "k": 2, "mode": mode, "kind": "page"}
-        threshold = filled.as_retriever(search_type="similarity_score_threshold", search_kwargs=kwargs)
-        assert len(await ask(threshold, "emission targets")) == 2
-    scored = filled.similarity_search_with_relevance_scores("emission targets", k=3, mode="hybrid")
+    for mode, count in (("dense", 2), ("hybrid", 2), ("bm25", 1)):  # one page has these words
+        for threshold, expected_count in ((0.0, count), (1.0, 0)):
+            kwargs = {"score_threshold": threshold, "k": 2, "mode": mode, "kind": "page"}
+            above = filled.as_retriever(search_type="similarity_score_threshold", search_kwargs=kwargs)
+            assert len(await ask(above, "emission targets")) == expected_count
     dense = filled.similarity_search_with_relevance_scores("emission targets", k=9)
     expected = {each.id: score for each, score in dense}
-    assert {each.id: score for each, score in scored} == pytest.approx(
-        {each.id: expected[each.id] for each, _ in scored}, abs=1e-5
-    )
+    for mode in ("hybrid", "bm25"):
+        scored = filled.similarity_search_with_relevance_scores("emission targets", k=3, mode=mode)
+        assert {each.id: score for each, score in scored} == pytest.approx(
+            {each.id: expected[each.id] for each, _ in scored}, abs=1e-5
+        )
+    words_only = VLM2VecVectorStore.open(":memory:", model="none")
+    with pytest.raises(InvalidInput, match="holds words only"):
+        words_only.similarity_search_with_relevance_scores("emission targets")
 
 
 async def test_typed_filters_are_those_of_the_command_line_beside_langchains_own(

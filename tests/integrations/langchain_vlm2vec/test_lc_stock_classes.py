@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from handmade_media import write_media
+from langchain.agents import create_agent
 from langchain_classic.retrievers import (
     ContextualCompressionRetriever,
     EnsembleRetriever,
@@ -15,10 +16,13 @@ from langchain_classic.retrievers import (
     ParentDocumentRetriever,
 )
 from langchain_core.documents import Document
-from langchain_core.language_models import FakeListLLM
+from langchain_core.language_models import FakeListLLM, GenericFakeChatModel
 from langchain_core.load import dumpd
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.stores import InMemoryStore
 from langchain_core.tools.retriever import create_retriever_tool
+from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
+from langchain_qdrant import QdrantVectorStore
 from langchain_text_splitters import CharacterTextSplitter
 from langchain_vlm2vec import (
     MediaLoader,
@@ -31,6 +35,13 @@ from langchain_vlm2vec import (
 from qdrant_client import models
 
 from vlm2vec_rag.errors import InvalidInput
+
+
+class Scripted(GenericFakeChatModel):
+    """Says what it is told to, whatever tools it is given."""
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +149,56 @@ async def test_the_tool_gives_an_agent_places_and_images_and_never_ends_it(
         ({"query": str(files / "red.png")}, "evidence"),
     ):
         assert said in str(tool.invoke({**call, "args": args}).content)
+
+
+# an agent asks for file names, full paths and nothing at all, and goes on
+
+
+@pytest.fixture(scope="module", params=["our store", "LangChain's own in memory", "LangChain's own on Qdrant"])
+def asked_by_agents(
+    request: pytest.FixtureRequest, filled: VLM2VecVectorStore, embeddings: VLM2VecEmbeddings
+) -> VectorStore:
+    """Stores whose stock retriever embeds questions with `embed_query`, and our own."""
+    if request.param == "our store":
+        return filled
+    texts = ["an apple a day", "the report of the year", "a red wall"]
+    if "memory" in request.param:
+        return InMemoryVectorStore.from_texts(texts, embeddings)
+    return QdrantVectorStore.from_texts(texts, embeddings, location=":memory:", collection_name="stock")
+
+
+ODD_QUESTIONS = ["", "  \n", "report.pdf", "{}/red.png", "./talk.mp4", "file://{}/red.png", "https://example.org/a.png"]
+
+
+async def test_stock_retrievers_and_their_tools_take_whatever_an_agent_asks(
+    asked_by_agents: VectorStore, files: Path
+) -> None:
+    is_ours = isinstance(asked_by_agents, VLM2VecVectorStore)
+    settings: dict[str, dict[str, Any]] = {"similarity": {}, "mmr": {}}
+    if not isinstance(asked_by_agents, InMemoryVectorStore):  # which knows no relevance
+        settings["similarity_score_threshold"] = {"score_threshold": 0.0}
+    for search_type, more in settings.items():
+        retriever = asked_by_agents.as_retriever(search_type=search_type, search_kwargs={"k": 2, **more})
+        tool = create_retriever_tool(retriever, "search", "Searches.")
+        for question in (each.format(files) for each in ODD_QUESTIONS):
+            answer = tool.invoke({"query": question})
+            assert answer == await tool.ainvoke({"query": question})
+            assert bool(answer) == bool(question.strip() or not is_ours), question
+    if is_ours:
+        blank = asked_by_agents.embeddings.embed_query("")  # type: ignore[union-attr]
+        assert asked_by_agents.similarity_search_by_vector(blank) == []
+        assert asked_by_agents.max_marginal_relevance_search_by_vector(blank) == []
+
+
+def test_an_agent_goes_on_after_a_path_and_after_nothing(asked_by_agents: VectorStore, files: Path) -> None:
+    tool = create_retriever_tool(asked_by_agents.as_retriever(), "search", "Searches.")
+    asked = ["", str(files / "red.png"), "emission targets"]
+    replies = [
+        AIMessage("", tool_calls=[{"name": "search", "args": {"query": question}, "id": str(number)}])
+        for number, question in enumerate(asked)
+    ]
+    agent = create_agent(Scripted(messages=iter([*replies, AIMessage("Enough.")])), [tool])
+    messages = agent.invoke({"messages": [HumanMessage("What is in the report?")]})["messages"]
+    answers = [each for each in messages if isinstance(each, ToolMessage)]
+    assert [each.status for each in answers] == ["success"] * 3 and messages[-1].text == "Enough."
+    assert all(each.text for each in answers[1:])

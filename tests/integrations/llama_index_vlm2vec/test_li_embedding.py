@@ -22,6 +22,7 @@ from PIL import Image
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, MediaError, ModelNotFound, UnsupportedMedia
 from vlm2vec_rag.items import Query
 from vlm2vec_rag.media import MediaReader
+from vlm2vec_rag.words import is_blank_vector
 
 
 def near(vector: Any) -> Any:
@@ -189,23 +190,31 @@ def test_its_dict_holds_no_password(embed_model: VLM2VecEmbedding) -> None:
 
 
 @pytest.mark.parametrize("shape", ["{}", "file://{}", " {} "])
-async def test_a_path_or_address_as_a_question_is_refused_and_not_opened(
-    embed_model: VLM2VecEmbedding, media: Path, shape: str
+async def test_a_path_or_address_as_a_question_is_words_and_not_opened(
+    embed_model: VLM2VecEmbedding, media: Path, shape: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = shape.format(media / "red.png")
-    for ask in (embed_model.get_query_embedding, embed_model.query_bundle):
-        with pytest.raises(InvalidInput, match=r"red\.png.*path or an address"):
-            ask(asked)
-    with pytest.raises(InvalidInput, match="path or an address"):
-        await embed_model.aget_query_embedding(asked)
+    expected = near(embed_model.encoder.encode_queries([asked])[0])
+    assert embed_model.get_query_embedding(asked) == expected
+    assert await embed_model.aget_query_embedding(asked) == expected
+    assert embed_model.query_bundle(asked).embedding == expected
+    assert embed_model.get_agg_embedding_from_queries([asked]) == expected
+    assert len([each for each in caplog.messages if "red.png" in each and "searched as words" in each]) == 4
     assert embed_model.get_text_embedding(asked) != near(embed_model.get_image_embedding(str(media / "red.png")))
 
 
 @pytest.mark.parametrize("empty", ["", "  \n"])
-def test_an_empty_question_or_text_is_refused(embed_model: VLM2VecEmbedding, empty: str) -> None:
-    for ask in (embed_model.get_query_embedding, embed_model.query_bundle, embed_model.get_text_embedding):
-        with pytest.raises(EmptyInput):
-            ask(empty)
+async def test_an_empty_question_has_a_vector_that_says_so_and_an_empty_text_is_refused(
+    embed_model: VLM2VecEmbedding, empty: str
+) -> None:
+    made = [
+        embed_model.get_query_embedding(empty),
+        await embed_model.aget_query_embedding(empty),
+        embed_model.query_bundle(empty).embedding,
+    ]
+    assert all(len(each or ()) == embed_model.encoder.dim and is_blank_vector(each) for each in made)  # type: ignore[arg-type]
+    with pytest.raises(EmptyInput):
+        embed_model.get_text_embedding(empty)
 
 
 def test_an_image_and_a_clip_at_once_are_refused(embed_model: VLM2VecEmbedding, media: Path) -> None:

@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 from llama_index.core import Document, Settings, StorageContext, VectorStoreIndex, load_index_from_storage
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 from llama_index.core.chat_engine import MultiModalCondensePlusContextChatEngine, MultiModalContextChatEngine
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.indices.multi_modal import MultiModalVectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.readers import SimpleDirectoryReader
 from llama_index.core.retrievers import QueryFusionRetriever
-from llama_index.core.schema import ImageNode, NodeWithScore
+from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.tools import QueryEngineTool, RetrieverTool
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.indices.vlm2vec import VLM2VecIndex
@@ -116,6 +121,25 @@ def test_vectors_of_another_model_are_never_kept(
     are_of_pixels(store, nodes)
     [apple] = [point for place, point in held(store).items() if place.startswith("document:")]
     assert apple.vector == pytest.approx(nodes[6].embedding, abs=1e-5)
+
+
+def test_an_index_that_asks_with_another_embedding_is_told_the_stores_own(
+    store: VLM2VecVectorStore, nodes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(nodes)
+    foreign = VectorStoreIndex.from_vector_store(store, embed_model=MockEmbedding(embed_dim=store.collection.dim + 1))
+    with pytest.raises(InvalidInput, match=r"another embedding asks.*embed_model=store\.embed_model"):
+        foreign.as_retriever().retrieve("a cat")
+    # where none is named, LlamaIndex loads OpenAI's before it looks at the store; ours say what is missing
+    monkeypatch.setattr(Settings, "_embed_model", None)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises((ValueError, ImportError), match=r"(?i)openai"):
+        VectorStoreIndex.from_vector_store(store)
+    with pytest.raises(InvalidInput, match=r"embed_model is missing.*embed_model=VLM2VecEmbedding"):
+        VLM2VecIndex(nodes)
+    assert VLM2VecIndex.from_vector_store(store).as_retriever().retrieve("a cat")
+    own = VectorStoreIndex.from_vector_store(store, embed_model=store.embed_model)
+    assert own.as_retriever().retrieve("a cat")
 
 
 def test_a_stamp_holds_for_its_content_and_its_vector_only(store: VLM2VecVectorStore, nodes: list[Any]) -> None:
@@ -312,3 +336,50 @@ def test_query_fusion_over_two_retrievers_keeps_every_image(store: VLM2VecVector
         use_async=False,
     )
     assert places(fusion.retrieve("emission targets")) > PLACES
+
+
+# an agent asks for file names, full paths and nothing at all, and goes on
+
+ODD_QUESTIONS = ["", "  \n", "report.pdf", "{}/red.png", "./talk.mp4", "file://{}/red.png", "https://example.org/a.png"]
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["our store", "LlamaIndex's own store"])
+async def test_stock_retrievers_and_their_tools_take_whatever_an_agent_asks(
+    store: VLM2VecVectorStore, embed_model: VLM2VecEmbedding, nodes: list[Any], media: Path, is_ours: bool
+) -> None:
+    store.add(nodes)
+    index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model) if is_ours else None
+    index = index or VectorStoreIndex(nodes, embed_model=embed_model)
+    for mode in ("default", "hybrid", "mmr") if is_ours else ("default",):
+        retriever = index.as_retriever(similarity_top_k=2, vector_store_query_mode=mode)
+        tool = RetrieverTool.from_defaults(retriever, name="search", description="Searches.")
+        engine = RetrieverQueryEngine.from_args(retriever, llm=Seeing())
+        ask = QueryEngineTool.from_defaults(engine, name="ask")
+        for question in (each.format(media) for each in ODD_QUESTIONS):
+            if not (question or is_ours):
+                continue  # LlamaIndex asks no embedding about "", and its own store then multiplies None
+            answers = [tool(question), await tool.acall(question), ask(question), await ask.acall(question)]
+            assert not any(answer.is_error for answer in answers), question
+            if question.strip() or is_ours:
+                found = [len(answer.raw_output) for answer in answers[:2]]
+                assert found == ([2, 2] if question.strip() else [0, 0]), question
+        several = QueryBundle("a", custom_embedding_strs=["", str(media / "red.png")])
+        assert len(retriever.retrieve(several)) == 2
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's workflows look at all that an agent has
+async def test_an_agent_goes_on_after_a_path_and_after_nothing(
+    store: VLM2VecVectorStore, embed_model: VLM2VecEmbedding, nodes: list[Any], media: Path
+) -> None:
+    store.add(nodes)
+    index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
+    tool = RetrieverTool.from_defaults(index.as_retriever(), name="search", description="Searches.")
+    asked = ["", str(media / "red.png"), "emission targets"]
+    replies = [
+        ChatMessage(blocks=[ToolCallBlock(tool_name="search", tool_kwargs={"input": question})]) for question in asked
+    ]
+    script = iter([*replies, ChatMessage("Enough.")])
+    llm = MockFunctionCallingLLM(is_chat_model=True, response_generator=lambda *_, **__: next(script))
+    answer = await FunctionAgent(tools=[tool], llm=llm).run("What is in the report?")
+    assert [each.tool_output.is_error for each in answer.tool_calls] == [False] * 3
+    assert str(answer) == "Enough."

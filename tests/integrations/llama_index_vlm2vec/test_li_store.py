@@ -20,6 +20,7 @@ from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNode
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 from llama_index_vlm2vec.stamps import STAMP
+from llama_index_vlm2vec.vector_store import MODES
 
 from vlm2vec_rag.collection import open_collection
 from vlm2vec_rag.errors import CollectionNotFound, EmptyInput, FingerprintMismatch, InvalidInput
@@ -265,13 +266,30 @@ def test_what_a_store_cannot_do_is_said(filled: VLM2VecVectorStore) -> None:
         filled.query(VectorStoreQuery(query_str="a", alpha=2.0, mode=VectorStoreQueryMode.HYBRID))
     with pytest.raises(InvalidInput, match="no option 'top'"):
         filled.query(VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.SPARSE), top=3)
-    with pytest.raises(EmptyInput, match="needs a vector"):
-        filled.query(VectorStoreQuery(query_str="words alone"))
+    with pytest.raises(InvalidInput, match=r"1536 numbers.*another embedding asks.*embed_model=store\.embed_model"):
+        filled.query(VectorStoreQuery(query_str="a", query_embedding=[0.1] * 1536))
     with pytest.raises(EmptyInput, match="n1 has neither pixels nor words"):
         filled.add([TextNode(id_="n1", text=" ")])
     with pytest.raises(InvalidInput, match="'n1' holds the lone surrogate"):
         filled.add([TextNode(id_="fine", text="a"), TextNode(id_="n1", text="\ud83d")])
     assert filled.get_nodes(["fine"]) == []
+
+
+async def test_words_without_a_vector_are_embedded_by_the_store_and_nothing_finds_nothing(
+    filled: VLM2VecVectorStore, embed_model: VLM2VecEmbedding
+) -> None:
+    vector = embed_model.get_query_embedding("a red car")
+    for mode in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.HYBRID, VectorStoreQueryMode.MMR):
+        alone, asked = (
+            filled.query(VectorStoreQuery(query_str="a red car", query_embedding=each, mode=mode, similarity_top_k=9))
+            for each in (None, vector)
+        )
+        assert alone.ids == asked.ids != []
+        assert alone.similarities == pytest.approx(asked.similarities, abs=1e-6)
+    blank = embed_model.get_query_embedding("")
+    for mode in (*MODES, VectorStoreQueryMode.MMR):
+        for nothing in (VectorStoreQuery(query_str=" ", mode=mode), VectorStoreQuery(blank, query_str="", mode=mode)):
+            assert filled.query(nothing).nodes == [] == (await filled.aquery(nothing)).ids
 
 
 def test_a_missing_collection_or_one_of_another_model_is_refused(embed_model: VLM2VecEmbedding, tmp_path: Path) -> None:
