@@ -284,32 +284,49 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def over_documents(native: models.Filter) -> models.Filter:
+def over_documents(native: models.Filter, compared: DocumentFilters) -> models.Filter:
     """A filter in Qdrant's terms on `metadata.NAME`, which also looks at the field of a file of that name.
 
-    Query translators and other stores know documents as `metadata` and a text, and name `metadata.kind`.
+    Query translators and other stores know documents as `metadata` and a text, and name `metadata.kind`. A text that is
+    to be found in such a field is found by the letters it contains, of any case, with an index or without.
     """
     return native.model_copy(
-        update={part: _each_over_documents(getattr(native, part)) for part in ("must", "should", "must_not")}
+        update={part: _each_over_documents(getattr(native, part), compared) for part in ("must", "should", "must_not")}
     )
 
 
-def _each_over_documents(conditions: Any) -> Any:
+def _each_over_documents(conditions: Any, compared: DocumentFilters) -> Any:
     if conditions is None:
         return None
-    return [_one_over_documents(each) for each in (conditions if isinstance(conditions, list) else [conditions])]
+    several = conditions if isinstance(conditions, list) else [conditions]
+    return [_one_over_documents(each, compared) for each in several]
 
 
-def _one_over_documents(condition: Any) -> Any:
+def _one_over_documents(condition: Any, compared: DocumentFilters) -> Any:
     from qdrant_client import models
 
     if isinstance(condition, models.Filter):
-        return over_documents(condition)
+        return over_documents(condition, compared)
     if isinstance(condition, models.IsEmptyCondition):
         stored = _stored_name(condition.is_empty.key)
         other = models.IsEmptyCondition(is_empty=models.PayloadField(key=stored)) if stored else None
         return condition if other is None else models.Filter(must=[condition, other])
-    if isinstance(condition, models.FieldCondition) and (stored := _stored_name(condition.key)):
+    return _field_over_documents(condition, compared) if isinstance(condition, models.FieldCondition) else condition
+
+
+def _field_over_documents(condition: models.FieldCondition, compared: DocumentFilters) -> Any:
+    from qdrant_client import models
+
+    stored, name = _stored_name(condition.key), condition.key.removeprefix("metadata.")
+    is_looked_at = name != condition.key and name in _BY_LOOKING
+    match condition.match:
+        case models.MatchText(text=text) if stored or is_looked_at:
+            return compared.compare(name, "contains text of any case", text)
+        case models.MatchValue(value=value) if is_looked_at:
+            return compared.compare(name, "==", value)
+        case models.MatchAny(any=values) if is_looked_at:
+            return compared.compare(name, "in", values)
+    if stored:
         return models.Filter(should=[condition, condition.model_copy(update={"key": stored})])
     return condition
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_vlm2vec.loader import document_id as document_id
     from langchain_vlm2vec.rerank import VisualRerank as VisualRerank
     from langchain_vlm2vec.retriever import VLM2VecRetriever as VLM2VecRetriever
+    from langchain_vlm2vec.self_query import VLM2VecTranslator as VLM2VecTranslator
     from langchain_vlm2vec.tools import vlm2vec_tool as vlm2vec_tool
     from langchain_vlm2vec.vectorstore import VLM2VecVectorStore as VLM2VecVectorStore
 
@@ -27,6 +28,7 @@ _HOMES = {
     "MediaParser": "langchain_vlm2vec.loader",
     "VLM2VecEmbeddings": "langchain_vlm2vec.embeddings",
     "VLM2VecRetriever": "langchain_vlm2vec.retriever",
+    "VLM2VecTranslator": "langchain_vlm2vec.self_query",
     "VLM2VecVectorStore": "langchain_vlm2vec.vectorstore",
     "VisualRerank": "langchain_vlm2vec.rerank",
     "vlm2vec_tool": "langchain_vlm2vec.tools",

@@ -52,7 +52,7 @@ def condition(filter: Wanted, collection: Collection) -> Filter | models.Filter 
     if filter is None or isinstance(filter, Filter):
         return filter
     if isinstance(filter, models.Filter):
-        return over_documents(filter)
+        return over_documents(filter, DocumentFilters(collection))
     if not isinstance(filter, Mapping):
         raise InvalidInput(
             f"filter is a {type(filter).__name__}; expected a vlm2vec_rag Filter, a qdrant_client models.Filter, "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from langchain_vlm2vec import filters
 from langchain_vlm2vec.embeddings import VLM2VecEmbeddings
 from langchain_vlm2vec.filters import Wanted
 from langchain_vlm2vec.found import document_of
-from vlm2vec_rag.collection import Filter, Found
+from vlm2vec_rag.collection import Filter, Found, Point
 from vlm2vec_rag.diversity import maximal_marginal_relevance
 from vlm2vec_rag.document_filters import both
 from vlm2vec_rag.errors import InvalidInput
@@ -40,7 +41,8 @@ class SearchingStore(VectorStore):
     `k` is how many at most; `filter` a `vlm2vec_rag` Filter, a `qdrant_client` Filter or a dict of metadata; `mode`
     hybrid, dense or bm25, the store's own unless given. Every search also takes the typed filters of the command line
     by name: `kind="page"`, `source="reports/"`, `pages="3-9"`, `time="1:00-1:30"`, `since=`, `until=`. A question is
-    always words: no path in it is opened; an empty one finds nothing.
+    always words: no path in it is opened; an empty one finds nothing, or with a `filter` what passes it, in the order
+    of files and pages.
 
     The awaited methods are LangChain's own, which run these in the threads of the event loop. Give a loop more of them
     where a server is far away: `loop.set_default_executor(ThreadPoolExecutor(32))`.
@@ -53,11 +55,13 @@ class SearchingStore(VectorStore):
     def similarity_search(
         self, query: str, k: int = 4, filter: Wanted = None, *, mode: Mode | None = None, **typed: Any
     ) -> list[Document]:
-        """What answers a question, best first; nothing for an empty one.
+        """What answers a question, best first; nothing for an empty one, or all that passes a filter that is given.
 
         Raises:
             InvalidInput: An argument makes no sense.
         """
+        if filter is not None and not query.strip():
+            return self._passing(filter, typed, k)
         return _documents(self.find(query, k=k, filter=filter, mode=mode, **typed))
 
     def similarity_search_with_score(
@@ -127,7 +131,7 @@ class SearchingStore(VectorStore):
             typed: Typed filters by name.
         """
         if not query.strip():
-            return []
+            return [] if filter is None else self._passing(filter, typed, k)
         wanted, target = self._wanted(filter, typed)
         return self._diverse(self._vector(Query(text=query), target), k, fetch_k, lambda_mult, wanted)
 
@@ -223,6 +227,17 @@ class SearchingStore(VectorStore):
         if named is None or given is None:
             return (given if named is None else named), kind
         return both(collection.condition(named), collection.condition(given)), kind
+
+    def _passing(self, filter: Wanted, typed: dict[str, Any], k: int) -> list[Document]:
+        """What passes the filters, in the order of files and pages: all that is asked where a question is a filter."""
+        wanted, _ = self._wanted(filter, typed)
+
+        def place(point: Point) -> tuple[str, int, float, str]:
+            payload = point.payload
+            return payload.source, payload.page or 0, payload.start_s or 0.0, payload.place
+
+        points = nsmallest(k, self.library.collection.scroll(wanted), key=place)
+        return [document_of(each.id, each.payload) for each in points]
 
     def _diverse(
         self, vector: ArrayLike, k: int, fetch_k: int, lambda_mult: float, wanted: Filter | models.Filter | None

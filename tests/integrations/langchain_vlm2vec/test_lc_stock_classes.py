@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from handmade_media import write_media
 from langchain.agents import create_agent
+from langchain_classic.chains.query_constructor.schema import AttributeInfo
 from langchain_classic.retrievers import (
     ContextualCompressionRetriever,
     EnsembleRetriever,
     MultiQueryRetriever,
     ParentDocumentRetriever,
+    SelfQueryRetriever,
 )
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListLLM, GenericFakeChatModel
@@ -29,6 +31,7 @@ from langchain_vlm2vec import (
     VisualRerank,
     VLM2VecEmbeddings,
     VLM2VecRetriever,
+    VLM2VecTranslator,
     VLM2VecVectorStore,
     vlm2vec_tool,
 )
@@ -127,12 +130,66 @@ def test_parents_are_found_by_their_pieces(embeddings: VLM2VecEmbeddings, files:
 def test_filters_of_query_translators_reach_the_fields_of_files(filled: VLM2VecVectorStore) -> None:
     kind = models.FieldCondition(key="metadata.kind", match=models.MatchValue(value="page"))
     second = models.FieldCondition(key="metadata.page", range=models.Range(gt=1))
+    named = models.FieldCondition(key="metadata.file_name", match=models.MatchValue(value="red.png"))
+    some = models.FieldCondition(key="metadata.file_name", match=models.MatchAny(any=["red.png", "blue.png"]))
+    like = models.FieldCondition(key="metadata.file_name", match=models.MatchText(text="REPORT"))
+    below = models.FieldCondition(key="metadata.source", match=models.MatchText(text="Talk.mp4"))
     for wanted, expected in (
+        (models.Filter(must=[named]), ["red.png"]),
+        (models.Filter(must=[some], must_not=[named]), ["blue.png"]),
+        (models.Filter(must=[like]), ["report.pdf#page=1", "report.pdf#page=2"]),
+        (models.Filter(must=[below]), ["talk.mp4#t=0,3"]),
         (models.Filter(must=[kind, second]), ["report.pdf#page=2"]),
         (models.Filter(must=[models.Filter(should=[second])]), ["report.pdf#page=2"]),
         (models.Filter(must_not=[kind]), [each for each in ALL if "report" not in each]),
     ):
         assert names(filled.similarity_search("anything", k=9, filter=wanted)) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "written", "expected"),
+    [
+        ("emissions", 'eq(\\"kind\\", \\"page\\")', ["report.pdf#page=1", "report.pdf#page=2"]),
+        ("emissions", 'and(eq(\\"kind\\", \\"page\\"), gt(\\"page\\", 1))', ["report.pdf#page=2"]),
+        ("red", 'or(eq(\\"file_name\\", \\"red.png\\"), gte(\\"start_s\\", 0.0))', ["red.png", "talk.mp4#t=0,3"]),
+        ("", 'in(\\"kind\\", [\\"image\\", \\"clip\\"])', ["blue.png", "red.png", "talk.mp4#t=0,3"]),
+        (
+            "",
+            'nin(\\"kind\\", \\"page\\")',
+            ["blue.png", "note.md#char=0,31", "red.png", "talk.mp4#t=0,3", "document:cat"],
+        ),
+        ("a", 'like(\\"file_name\\", \\"%REPORT%\\")', ["report.pdf#page=1", "report.pdf#page=2"]),
+        ("a", 'contain(\\"tags\\", \\"pets\\")', ["document:cat"]),
+        ("a", 'contain(\\"author\\", \\"Lovelace\\")', ["document:cat"]),
+        ("a", 'and(gte(\\"seen\\", \\"2026-01-31\\"), lt(\\"seen\\", \\"2026-02-01\\"))', ["document:cat"]),
+        ("a", 'and(ne(\\"kind\\", \\"page\\"), not(lt(\\"year\\", 2026)), lte(\\"year\\", 2026))', ["document:cat"]),
+        ("a", "NO_FILTER", [*ALL, "document:cat"]),
+    ],
+)
+async def test_a_model_writes_the_filters_of_a_self_query(
+    filled: VLM2VecVectorStore, query: str, written: str, expected: list[str]
+) -> None:
+    filled.add_texts(
+        ["a cat"],
+        [{"tags": ["pets", "home"], "author": "Ada Lovelace", "seen": "2026-01-31", "year": 2026}],
+        ids=["cat"],
+    )
+    fields = "kind file_name page start_s tags author seen year".split()
+    retriever = SelfQueryRetriever.from_llm(
+        FakeListLLM(responses=[f'```json\n{{"query": "{query}", "filter": "{written}"}}\n```']),
+        filled,
+        "Pages, images, clips and texts",
+        [AttributeInfo(name=name, description=name, type="string") for name in fields],
+        structured_query_translator=VLM2VecTranslator(),
+        search_kwargs={"k": 9},
+    )
+    answers = [retriever.invoke("what the model is asked"), await retriever.ainvoke("what the model is asked")]
+    filled.delete(["cat"])
+    for answer in answers:
+        places = [each.metadata.get("place", f"document:{each.id}").rpartition("/")[2] for each in answer]
+        assert sorted(places) == sorted(expected)
+        if not query:  # a filter alone: in the order of files
+            assert places == expected
 
 
 async def test_the_tool_gives_an_agent_places_and_images_and_never_ends_it(
