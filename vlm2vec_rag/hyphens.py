@@ -16,6 +16,7 @@ _CUT = re.compile(rf"[^\W\d_][{''.join(map(re.escape, HYPHENS))}]\s*$")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # after these, a hyphen stands for a part that the next word brings: "Haupt- und Nebensatz"
 _CONJUNCTIONS = frozenset("und oder bzw sowie and or to nor et ou y o e u og eller och en of i oraz".split())
+_LONGEST_WORD = 100  # a list of cut syllables without end is no word, and would be copied once for each of them
 _FEW_CAPITALS = 2  # as many in the first part are an abbreviation: "DNA-based"
 
 
@@ -28,7 +29,7 @@ def joined(text: str) -> str:
             word, *rest = after.split(None, 1)
             start, _, before = lines[-1].rstrip().rpartition(" ")
             whole = join(before, word, kept)
-            if whole is not None:
+            if whole is not None and len(whole) <= _LONGEST_WORD:
                 lines[-1] = f"{start} {whole}" if start else whole
                 lines += rest
                 continue

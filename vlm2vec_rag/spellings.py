@@ -17,13 +17,15 @@ from vlm2vec_rag.hyphens import joined
 COMPOUNDING = {"german": "de", "dutch": "nl", "swedish": "sv", "danish": "da", "norwegian": "nb"}
 
 _SHORTEST_COMPOUND = 9  # letters
+_LONGEST_COMPOUND = 80  # the longest in use has 63; taking a word apart costs the square of its length
 _SHORTEST_PART = 4
 _LINKS = ("", "s", "es", "n", "en", "er", "e", "ens")  # between the parts of a compound
 _TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae"})
 
-_WITH_HYPHEN = re.compile(r"(?<![\w-])[^\W\d_]+(?:[-\u2010\u2011][^\W\d_]+)+(?![\w-])")
+# each begins where a word begins, for a search that began anew at every letter would take the square of a word's length
+_WITH_HYPHEN = re.compile(r"(?<![\w\-\u2010\u2011])[^\W\d_]+(?:[-\u2010\u2011][^\W\d_]+)+(?![\w\-\u2010\u2011])")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:([.,'’\u00a0\u2009\u202f])\d{3})(?:\1\d{3})*(?!\d)")
-_SPECIAL = re.compile(r"[^\W\d_]*[äöüßåøæ][^\W\d_]*", re.IGNORECASE)
+_SPECIAL = re.compile(r"(?<![^\W\d_])[^\W\d_]*[äöüßåøæ][^\W\d_]*", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 # of zero width (the joiners of Persian and Hindi too, which many leave out), and the stroke that lengthens Arabic words
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u0640]")
@@ -69,7 +71,7 @@ def parts_of(word: str, dictionary: str) -> tuple[str, ...]:
         word: In small letters.
         dictionary: The code of a language, such as "de" (the dictionary is simplemma's).
     """
-    for count in (2, 3) if len(word) >= _SHORTEST_COMPOUND else ():
+    for count in (2, 3) if _SHORTEST_COMPOUND <= len(word) <= _LONGEST_COMPOUND else ():
         if parts := _split(word, count, dictionary):
             return parts
     return ()

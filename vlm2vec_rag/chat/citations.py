@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 # two digits at most: `[2024]` is a year, and no answer rests on a hundred pieces of evidence
 _NUMBERS = r"[1-9]\d?(?:\s*[,;–-]\s*[1-9]\d?)*"
-_CITATION = re.compile(rf"([ \t]*)\[\s*({_NUMBERS})\s*\]")
+# from the first of its blanks: a search from each of them would take the square of their number
+_CITATION = re.compile(rf"(?<![ \t])([ \t]*)\[\s*({_NUMBERS})\s*\]")
 # the beginning of what may become a citation once more text has come
-_OPEN_END = re.compile(r"[ \t]*(?:\[[\d\s,;–-]{0,40})?\Z")
+_OPEN_END = re.compile(r"(?<![ \t])[ \t]*(?:\[[\d\s,;–-]{0,40})?\Z")
 
 
 def cited_numbers(text: str) -> list[int]:

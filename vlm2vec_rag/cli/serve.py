@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vlm2vec_rag.cli.console import note
-from vlm2vec_rag.cli.options import DEFAULT_FOLDER, ModelOptions, with_options
+from vlm2vec_rag.cli.index import tell_spread
+from vlm2vec_rag.cli.options import DEFAULT_FOLDER, ModelOptions, SpreadOptions, with_options
 from vlm2vec_rag.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ AllowFolderOption = Annotated[
 @with_options
 def serve_command(
     model: ModelOptions,
+    spread: SpreadOptions,
     collection: CollectionsOption = None,
     chat: ChatOption = "none",
     host: Annotated[
@@ -73,7 +75,7 @@ def serve_command(
     require("fastapi", "serve")
     from vlm2vec_rag.serve.run import run
 
-    with opened(collection, model, chat, settings) as served:
+    with opened(collection, model, chat, settings, **spread.spread) as served:
         asks = " (sign in with VLM2VEC_TOKEN)" if settings.token else ""
         shown = f"[{host}]" if ":" in host else host
         note(f"serving {', '.join(each.name for each in served)} at http://{shown}:{port}{asks}; Ctrl-C ends it")
@@ -82,9 +84,9 @@ def serve_command(
 
 @contextmanager
 def opened(
-    collections: list[str] | None, model: ModelOptions, chat: str, settings: ServeSettings
+    collections: list[str] | None, model: ModelOptions, chat: str, settings: ServeSettings, **made_with: Any
 ) -> Iterator[list[Served]]:
-    """The libraries to serve, each made if it is not there; closed at the end."""
+    """The libraries to serve, each made with `made_with` if it is not there; closed at the end."""
     from vlm2vec_rag.chat import open_chat_model
     from vlm2vec_rag.library import open_library
     from vlm2vec_rag.serve.served import Served
@@ -97,7 +99,8 @@ def opened(
     with ExitStack() as stack:
         served = []
         for name, place, inside in places:
-            library = stack.enter_context(open_library(place, name=inside, create=True, **model.settings))
+            library = stack.enter_context(open_library(place, name=inside, create=True, **model.settings, **made_with))
+            tell_spread(library)
             encoder = library.encoder if chat.startswith("local") else None
             served.append(Served(name, library, settings, chat_model=open_chat_model(chat, encoder=encoder)))
             # the first question should not wait for the model

@@ -15,6 +15,8 @@ _NO_TEXT = ("script", "style", "noscript", "template", "svg", "iframe", "object"
 _NOT_ITS_OWN = ("nav", "footer", "aside")  # of the site, not of the page
 _UNMARKED = ("a", "img", "b", "strong", "i", "em")  # their words stay, their marks go
 _DECLARED = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
+# the converter takes the square of the number of blanks that follow one another
+_MANY_BLANKS = re.compile(r"[ \t]{100,}")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 
 
@@ -36,7 +38,7 @@ def html_to_markdown(source: str) -> tuple[str, str]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # XHTML may be read as HTML; a page may look like an address
-        soup = BeautifulSoup(source, "html.parser")
+        soup = BeautifulSoup(_MANY_BLANKS.sub(" " * 100, source), "html.parser")
     title = " ".join(soup.title.get_text().split()) if soup.title else ""
     for element in soup(["title", *_NO_TEXT, *_NOT_ITS_OWN]):
         element.decompose()

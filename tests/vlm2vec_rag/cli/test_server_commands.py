@@ -11,7 +11,10 @@ from fake_qdrant import FakeCluster, FakeQdrant
 from typer.testing import CliRunner
 
 from vlm2vec_rag.cli.app import app
+from vlm2vec_rag.cli.options import ModelOptions, SpreadOptions
+from vlm2vec_rag.cli.serve import opened
 from vlm2vec_rag.collection import open_collection
+from vlm2vec_rag.serve import ServeSettings
 
 
 def run(*arguments: str) -> str:
@@ -51,6 +54,16 @@ def test_a_new_collection_on_a_cluster_says_how_it_is_kept(docs: Path, options: 
     with FakeCluster() as cluster:
         assert said in run("index", str(docs), "--model", "none", "--qdrant", cluster.urls, *options)
         assert said not in run("index", str(docs), "--model", "none", "--qdrant", cluster.urls)  # not new any more
+
+
+def test_serve_makes_a_collection_on_a_cluster_as_it_is_asked_to(docs: Path, capsys: pytest.CaptureFixture) -> None:
+    with FakeCluster() as cluster:
+        spread = SpreadOptions(replicas=3).spread
+        with opened([cluster.urls], ModelOptions(model="none"), "none", ServeSettings(), **spread) as [served]:
+            served.library.index(docs)
+            info = served.library.info()
+    assert (info.shards, info.copies, info.points) == (1, 3, 5)
+    assert "1 shard, 3 copies" in capsys.readouterr().err
 
 
 def test_reindex_on_a_server_keeps_the_name_the_copies_and_the_fields(docs: Path) -> None:

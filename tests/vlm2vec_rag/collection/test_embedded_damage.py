@@ -108,14 +108,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_runs_full_ends_a_run_with_a_line_and_not_with_a_signal(small_disk: Path) -> None:
     """Written to in a child, which without the check the system ends by SIGBUS."""
     program = f"""
-import sys; sys.path.insert(0, {str(SUPPORT)!r})
+import os, sys; sys.path.insert(0, {str(SUPPORT)!r})
 from points_and_places import page, FINGERPRINT
 from vlm2vec_rag.collection import open_collection
 from vlm2vec_rag.errors import DiskFull
 with open_collection({str(small_disk / "my.vlm2vec")!r}, fingerprint=FINGERPRINT) as collection:
-    for start in range(0, 100_000, 200):
-        try:
-            collection.upsert([page(n, "many different words %d " % n * 300) for n in range(start, start + 200)])
+    for start in range(0, 100_000, 100):
+        try:  # payloads that cannot be compressed
+            collection.upsert([page(n, os.urandom(20_000).hex()) for n in range(start, start + 100)])
         except DiskFull as error:
             print(collection.count(), error)
             break

@@ -130,11 +130,11 @@ def test_a_frameworks_store_asks_again_as_well(collection: Collection, fake: Fak
 
 def test_writes_are_cut_into_requests_a_server_takes(collection: Collection, fake: FakeQdrant) -> None:
     long = "word " * 200_000  # a megabyte each
-    collection.upsert([page(number, long) for number in range(30)])
+    collection.upsert([page(number, long) for number in range(17)])
     bodies = [len(json.dumps(request.body)) for request in fake.asked("/points")]
     assert len(bodies) >= 2
     assert max(bodies) < 16 * 2**20
-    assert collection.count() == 30
+    assert collection.count() == 17
 
 
 # what a collection is made with

@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 from serving import run_job
 
 from vlm2vec_rag import samples
+from vlm2vec_rag.library import open_library
 
 
 def events(text):
@@ -129,6 +130,19 @@ def test_sources_are_listed_by_id_and_removed_by_it(client, library, tmp_path):
     assert client.delete(f"/api/sources/{zebra['id']}").json()["removed"][0]["name"] == "zebra.md"
     assert not (client.served.uploads.folder / "zebra.md").exists() and library.search("zebras") == []
     assert client.delete(f"/api/sources/{zebra['id']}").status_code == 404
+
+
+def test_everything_is_indexed_anew_as_a_job(serving, tmp_path):
+    path = tmp_path / "mine.md"
+    path.write_text("Okapis live in the Ituri.")
+    with open_library(tmp_path / "own", model="none") as library:
+        library.index(path)
+        client = serving(over=library)
+        answer = client.post("/api/reindex")
+        assert answer.status_code == 202
+        job = run_job(client.served, client.served.jobs.get(answer.json()["id"]))
+        assert (job.state, job.message) == ("done", "1 file indexed (1 items)")
+        assert [hit["name"] for hit in client.get("/api/search", params={"q": "okapis"}).json()["hits"]] == ["mine.md"]
 
 
 def test_removing_a_file_that_was_not_uploaded_leaves_it(client, library, tmp_path):

@@ -14,7 +14,7 @@ from vlm2vec_rag.media.decode import clean
 
 _TIME = r"(?:(\d+)\s*:\s*)?(\d{1,2})\s*:\s*(\d{2})(?:[.,:](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
-_ASS = re.compile(r"^\s*\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE | re.MULTILINE)
+_ASS = re.compile(r"^[ \t\ufeff]*\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE | re.MULTILINE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[^<>]*>|\{\\[^{}]*\}")  # <i>, <v Ann>, <00:01.000>, {\an8}
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0[^{}]*\}|$)", re.DOTALL)
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)\b")
