@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_qdrant import FakeQdrant
 from handmade_media import write_media
 from langchain_vlm2vec import VLM2VecEmbeddings, VLM2VecVectorStore
+from points_and_places import ENGINES, CollectionAddress, a_place
 
 
 @pytest.fixture(scope="session")
@@ -38,20 +38,17 @@ def media(tmp_path: Path) -> Path:
     return write_media(folder)
 
 
-@pytest.fixture(params=["memory", "embedded", "rest"])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Each place a collection can be at."""
-    if request.param == "rest":
-        with FakeQdrant() as fake:
-            yield fake.url
-    else:
-        yield ":memory:" if request.param == "memory" else str(tmp_path / "my.vlm2vec")
+@pytest.fixture(params=ENGINES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CollectionAddress]:
+    """An empty place on each engine."""
+    with a_place(request.param, tmp_path) as place:
+        yield place
 
 
 @pytest.fixture
-async def store(location: str, embeddings: VLM2VecEmbeddings) -> Any:
+async def store(place: CollectionAddress, embeddings: VLM2VecEmbeddings) -> Any:
     """An empty store on each engine."""
-    store = VLM2VecVectorStore.open(location, embeddings)
+    store = VLM2VecVectorStore.open(place.location, embeddings, name=place.name)
     yield store
     store.close()
 

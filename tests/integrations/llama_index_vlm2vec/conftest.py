@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_qdrant import FakeQdrant
 from handmade_media import write_media
 from llama_index.core import Document
 from llama_index.core.schema import BaseNode
@@ -15,6 +14,7 @@ from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.node_parser.vlm2vec import MediaNodeParser
 from llama_index.readers.vlm2vec import VLM2VecReader
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
+from points_and_places import ENGINES, CollectionAddress, a_place
 
 # small images: what is tested here does not depend on their size
 SETTINGS: dict[str, Any] = {"device": "cpu", "dtype": "float32", "max_pixels": 64 * 28 * 28, "frames": 4}
@@ -44,20 +44,16 @@ def nodes(documents: list[Document], embed_model: VLM2VecEmbedding) -> list[Base
     return embed_model(MediaNodeParser()(documents))
 
 
-@pytest.fixture(scope="module", params=["embedded", "memory", "rest"])
-def location(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=ENGINES)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionAddress]:
     """A place for a collection on each engine."""
-    if request.param == "rest":
-        with FakeQdrant() as fake:
-            yield fake.url
-    else:
-        folder = tmp_path_factory.mktemp("place") / "my.vlm2vec"
-        yield str(folder) if request.param == "embedded" else ":memory:"
+    with a_place(request.param, tmp_path_factory.mktemp("place")) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
-def store(location: str, embed_model: VLM2VecEmbedding) -> Iterator[VLM2VecVectorStore]:
+def store(place: CollectionAddress, embed_model: VLM2VecEmbedding) -> Iterator[VLM2VecVectorStore]:
     """A store on each engine, shared by the tests of a module."""
-    made = VLM2VecVectorStore.open(location, embed_model)
+    made = VLM2VecVectorStore.open(place.location, embed_model, name=place.name)
     yield made
     made.close()
