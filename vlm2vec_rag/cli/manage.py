@@ -71,7 +71,8 @@ def info_command(
     location = info.location if info.engine == "server" else short(info.location)
     rows = {
         "collection": f"{info.name} at {location} ({info.engine})",
-        "holds": f"{counted(files, 'file')} as {counted(info.points, 'item')} (pages, images, clips, passages)",
+        "holds": f"{counted(files, 'file')} as {'' if info.is_exact else 'about '}{counted(info.points, 'item')} "
+        "(pages, images, clips, passages)",
         "model": str(model or info.fingerprint.model) if info.dim else "none: words only",
         "vectors": f"{info.dim:,} numbers each; images up to {info.fingerprint.max_pixels:,} px, "
         f"{info.fingerprint.frames} frames a clip",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fake_qdrant import FakeCluster, FakeQdrant
 from typer.testing import CliRunner
@@ -85,6 +86,15 @@ def test_reindex_adds_an_index_on_a_field(docs: Path) -> None:
         run("reindex", "--qdrant", fake.url, "--index-field", "year=integer")
         with open_collection(fake.url) as collection:
             assert dict(collection.indexed_fields) == {"year": "integer"}
+
+
+def test_a_count_that_a_server_only_estimates_is_said_to_be_one(docs: Path) -> None:
+    with FakeQdrant() as fake:
+        run("index", str(docs), "--model", "none", "--qdrant", fake.url)
+        assert "5 files as 5 items" in run("info", "--qdrant", fake.url)
+        strict = {"strict_mode_config": {"enabled": True, "search_allow_exact": False}}
+        httpx.patch(f"{fake.url}/collections/default", json=strict).raise_for_status()
+        assert "5 files as about 5 items" in run("info", "--qdrant", fake.url)
 
 
 def test_a_damaged_collection_is_repaired_and_completed(docs: Path) -> None:
