@@ -131,6 +131,8 @@ def print_report(report: IndexReport, *, with_vectors: bool) -> None:
         err.print(f"  [yellow]{escape(short(told.source))}[/yellow] {escape(told.text)}")
     if len(report.notes) > _MOST_NOTES:
         err.print(f"  [yellow]and {counted(len(report.notes) - _MOST_NOTES, 'more note')} on other files[/yellow]")
+    if report.language:
+        err.print(f"[dim]language: {report.language}; --language says otherwise[/dim]")
     if report.pages_with_broken_text:
         read = "OCR read their pixels" if report.has_ocr else f"left out{_OCR_READS}"
         err.print(f"[dim]{counted(report.pages_with_broken_text, 'text layer')} of pages say nothing: {read}[/dim]")

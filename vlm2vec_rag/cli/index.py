@@ -31,7 +31,11 @@ def index_command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Prune even most of the collection.")] = False,
     language: Annotated[
         str | None,
-        typer.Option("--language", help="Of the words, such as german; a collection keeps to its first one."),
+        typer.Option(
+            "--language",
+            help="Of the words, such as german, or none to leave words as they are; the first texts' own unless given, "
+            "and the collection keeps to it.",
+        ),
     ] = None,
     pdf_engine: Annotated[
         str | None, typer.Option("--pdf-engine", help="pymupdf or pypdfium2; the collection keeps to its first one.")
@@ -71,9 +75,15 @@ def tell_spread(library: Library) -> None:
 
 
 @with_options
-def reindex_command(build: BuildOptions) -> None:
+def reindex_command(
+    build: BuildOptions,
+    language: Annotated[
+        str | None, typer.Option("--language", help="Of the words, such as german, in place of the recorded one.")
+    ] = None,
+) -> None:
     """Embed a collection's files anew with another model or adapter. The old one serves until the new one is whole."""
-    settings: dict[str, Any] = {name: value for name, value in build.budget.items() if value is not None}
+    asked = {**build.budget, "language": language}
+    settings: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     # opened with what is recorded: the model asked for is that of the new one
     with build.open(model=None, adapter=None, max_pixels=None, frames=None, dim=None) as library:
         report = run(library.reindex, build.model, build.adapter, **build.spread, **settings)

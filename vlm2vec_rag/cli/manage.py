@@ -78,7 +78,7 @@ def info_command(
         f"{info.fingerprint.frames} frames a clip",
         "search index": f"over {info.indexed_vectors or 0:,} of {info.points:,} items; "
         "the others are compared one by one",
-        "language": info.language,
+        "language": info.language or "that of the first texts, of which there are none yet",
         "copies": f"{info.copies} of {counted(info.shards, 'shard')}",
         "on disk": f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes is not None else "on the server",
     }

@@ -26,6 +26,7 @@ import qdrant_edge
 
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.hyphens import joined
+from vlm2vec_rag.languages import NO_LANGUAGE
 from vlm2vec_rag.spellings import other_spellings, searched
 
 # the usual constants, and the ones Qdrant's server uses when it makes such a vector itself
@@ -36,9 +37,6 @@ AVERAGE_LENGTH = 256  # words of an average text; fixed, so that a vector never 
 NAME_WEIGHT = 0.25
 """Of a word in the name of a file; a word that a short text says once has 1.8, a long one's 0.6."""
 _LONGEST_SUFFIX = 5
-
-NO_LANGUAGE = "none"
-"""The language that leaves words as they are: no stopwords, no stemming."""
 
 _UNSPACED = re.compile(
     "(?P<paired>[\u3005\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+)"

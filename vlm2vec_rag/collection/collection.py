@@ -32,6 +32,7 @@ from vlm2vec_rag.collection.searching import Mode, Search
 from vlm2vec_rag.collection.structs import dense_of, point_of, structs_of
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
+from vlm2vec_rag.languages import ASSUMED, DetectedLanguage, detect_language
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,9 @@ class Collection:
         self.name = name
         self._engine = engine
         self._record = record
-        self._bm25 = Bm25(record.language)
+        # of a collection without texts: there are but names of files to be found, until the first text decides
+        self._bm25 = Bm25(record.language or ASSUMED)
+        self.detected_language: DetectedLanguage | None = None  # where it was decided by texts, while this was open
         config = described.config if described else None
         self._limits = Limits.of(config.strict_mode_config if config else None)
         self._copies = (config.params.replication_factor if config else None) or 1
@@ -74,7 +77,7 @@ class Collection:
         Raises:
             FingerprintMismatch: Naming both, and every field in which they differ.
         """
-        self._record.require(fingerprint, where=f"collection {self.name!r} at {self._engine.location}")
+        self._record.require(fingerprint, where=self._where)
 
     @property
     def dim(self) -> int:
@@ -129,8 +132,30 @@ class Collection:
 
     @property
     def language(self) -> str:
-        """Whose stopwords and stemming its words were cut with."""
+        """Whose stopwords and stemming its words are cut with; empty until the first text decides it."""
         return self._record.language
+
+    def settle_language(self, language: str) -> None:
+        """Choose the language of a collection that has none yet; from then on it keeps to it.
+
+        Raises:
+            InvalidInput: There is no such language, or the collection has another one.
+        """
+        self._record.require_language(language, where=self._where)
+        if not self._record.language:
+            bm25 = Bm25(language)  # refuses an unknown one before it is written
+            self._write_record(dataclasses.replace(self._record, language=language))
+            self._bm25 = bm25
+            self.upsert(self.scroll(with_vectors=True))  # images so far, whose names are words too
+
+    def detect_language(self, texts: Iterable[str]) -> None:
+        """Choose the language that texts are written in; not where there is one already, or there are no texts."""
+        given = [text for text in texts if text.strip()] if not self._record.language else []
+        if given:
+            found = detect_language(given)
+            self.settle_language(found.language)
+            self.detected_language = found
+            logger.info("language of collection %r: %s", self.name, found)
 
     @property
     def indexed_fields(self) -> Mapping[str, str]:
@@ -192,6 +217,7 @@ class Collection:
         """
         written = 0
         for batch in batches(points, dim=self.dim, most_points=self._limits.batch_points):
+            self.detect_language(point.payload.text for point in batch)
             structs = structs_of(batch, dim=self.dim, bm25=self._bm25)
             self.write_structs(structs)
             written += len(structs)
@@ -411,6 +437,10 @@ class Collection:
         return f"<Collection {self.name!r} at {self._engine.location} ({self._engine.kind}), {self.fingerprint}>"
 
     # inside
+
+    @property
+    def _where(self) -> str:
+        return f"collection {self.name!r} at {self._engine.location}"
 
     def _record_indexed(self, indexed: Mapping[str, str]) -> None:
         if indexed != self._record.indexed:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from vlm2vec_rag.collection.addresses import is_address
 from vlm2vec_rag.errors import CollectionNotFound, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
+from vlm2vec_rag.languages import ASSUMED
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.collection import Collection
     from vlm2vec_rag.collection.engine import Engine
     from vlm2vec_rag.collection.schema import Cluster, Quantization
-
-DEFAULT_LANGUAGE = "english"
 
 
 def open_collection(
@@ -47,7 +46,7 @@ def open_collection(
             None opens whatever is there. A fingerprint of dim 0 makes a collection of words only, without vectors.
         create: Make the collection when it is not there.
         language: Whose stopwords and stemming the word side uses; see `Bm25`. Set when the collection is made (English
-            unless told) and kept with it.
+            unless told) and kept with it. With UNDECIDED the first texts that are written decide.
         indexed: Fields of `metadata` to filter by, given payload indexes; see `Collection.index_fields`. They are
             remembered, so once is enough.
         api_key: For a server; else QDRANT_API_KEY. Sent over https only, or to this machine.
@@ -68,7 +67,7 @@ def open_collection(
     from vlm2vec_rag.collection.bm25 import Bm25
     from vlm2vec_rag.collection.collection import Collection
     from vlm2vec_rag.collection.indexes import indexed_fields
-    from vlm2vec_rag.collection.record import Record
+    from vlm2vec_rag.collection.record import UNDECIDED, Record
     from vlm2vec_rag.collection.schema import QUANTIZATIONS, creation
 
     place = _checked(os.fspath(location))
@@ -87,8 +86,10 @@ def open_collection(
             if is_new:
                 if fingerprint is None or not create:
                     raise CollectionNotFound(_not_found(name, engine.location, engine.names(), fingerprint))
-                words = Bm25(language or DEFAULT_LANGUAGE)  # refuses an unknown language before anything is made
-                record = Record(fingerprint=fingerprint, language=words.language, indexed=wanted)
+                own = ASSUMED if language is None else language
+                if own != UNDECIDED:
+                    Bm25(own)  # refuses an unknown language before anything is made
+                record = Record(fingerprint=fingerprint, language=own, indexed=wanted)
                 arguments = creation(
                     record,
                     engine.spread(cluster),
@@ -100,12 +101,11 @@ def open_collection(
             record = Record.from_metadata(described.config.metadata, where=where)
             if fingerprint is not None:
                 record.require(fingerprint, where=where)
-            if language is not None and language != record.language:
-                raise InvalidInput(
-                    f"{where} was indexed with language {record.language!r}, not {language!r}; "
-                    "leave language out, or index into another collection"
-                )
+            if language:
+                record.require_language(language, where=where)
         collection = Collection(engine, name, record, described)
+        if language:
+            collection.settle_language(language)
         if is_new:
             collection.make_indexes()  # before the first point
         if wanted:

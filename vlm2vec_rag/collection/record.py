@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vlm2vec_rag.errors import CollectionError, FingerprintMismatch
+from vlm2vec_rag.errors import CollectionError, FingerprintMismatch, InvalidInput
 from vlm2vec_rag.fingerprint import Fingerprint
 
 METADATA_KEY = "vlm2vec_rag"
+UNDECIDED = ""
+"""The language of a collection whose first texts are to decide it."""
+
 SCHEMA_VERSION = 1  # raise it when a payload field changes its meaning
 
 
@@ -21,7 +24,7 @@ class Record:
     """The collection's description of itself."""
 
     fingerprint: Fingerprint
-    language: str
+    language: str  # UNDECIDED until the first text is written
     settings: Mapping[str, Any] = field(default_factory=dict)  # how files became items; free for the indexer to use
     # fields of `metadata` with a payload index -> its type, or "" until a point with the field tells
     indexed: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +64,18 @@ class Record:
             settings=stored["settings"],
             indexed=stored.get("indexed", {}),  # since 0.2
         )
+
+    def require_language(self, language: str, *, where: str) -> None:
+        """Refuse another language than the collection's own; one that has none yet refuses none.
+
+        Raises:
+            InvalidInput: Naming both.
+        """
+        if self.language and language != self.language:
+            raise InvalidInput(
+                f"{where} was indexed with language {self.language!r}, not {language!r}; leave language out, index "
+                f"into another collection, or convert this one: vlm2vec-rag reindex --language {language}"
+            )
 
     def require(self, fingerprint: Fingerprint, *, where: str) -> None:
         """Refuse a fingerprint whose vectors would not belong among those of this collection.

@@ -19,8 +19,19 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from vlm2vec_rag.collection import Filter
 from vlm2vec_rag.errors import InvalidInput, MediaError, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.items import Item
+from vlm2vec_rag.languages import DetectedLanguage
+from vlm2vec_rag.library.sampling import sample_texts
 from vlm2vec_rag.library.writing import BATCH_ITEMS, Entry, Writer, reason_of
-from vlm2vec_rag.media import SUPPORTED, FileVersion, MediaReader, MediaSettings, PassedOver, file_version, find_media
+from vlm2vec_rag.media import (
+    SUPPORTED,
+    FileVersion,
+    MediaInfo,
+    MediaReader,
+    MediaSettings,
+    PassedOver,
+    file_version,
+    find_media,
+)
 from vlm2vec_rag.notebook import table
 from vlm2vec_rag.prefetch import prefetch
 from vlm2vec_rag.terminal import displayable
@@ -75,6 +86,7 @@ class IndexReport:
     notes: list[Note] = field(default_factory=list)
     pages_without_words: int = 0  # nothing to find them by but their pixels
     pages_with_broken_text: int = 0  # whose text layer says nothing; of these, OCR may have read the words
+    language: DetectedLanguage | None = None  # of the words, where this run decided it
     has_ocr: bool = False  # whether pages without words are read by OCR
     passed_over: PassedOver = field(default_factory=PassedOver)  # in the folders that were walked
     removed: list[str] = field(default_factory=list)  # sources that were pruned
@@ -101,6 +113,7 @@ class _File:
 
     path: Path
     version: FileVersion
+    info: MediaInfo | None = None
     expected: int = 0  # items, as far as can be told before
     read: int | None = None  # items in all, once it is read to the end
     error: str | None = None
@@ -168,18 +181,24 @@ def index(
             if source is not None and source.is_complete and source.file_hash == file.hash:
                 report.unchanged += 1
                 continue
-            file.expected = reader.probe(path).items
+            file.info = reader.probe(path)
+            file.expected = file.info.items
             todo.append(file)
         except (MediaError, OSError) as error:
             _fail(report, callback, path.as_posix(), str(error))
     if callback:
         callback.planned(len(todo), sum(file.expected for file in todo))
+    is_undecided = not collection.language
+    if is_undecided:
+        collection.detect_language(sample_texts([(file.path, file.info) for file in todo if file.info], reader))
     run = _Run(writer, report, callback)
     with prefetch(_items(todo, reader), PREFETCH_ITEMS) as items:
         run.write(items)
     if prune and report.gone:
         collection.delete(Filter(sources=report.gone))
         report.removed, report.gone = report.gone, []
+    if is_undecided:
+        report.language = collection.detected_language
     collection.flush()
     collection.optimize()  # some seconds for each 10,000 new points, nothing for a few
     report.encode_s, report.write_s = writer.encode_s, writer.write_s

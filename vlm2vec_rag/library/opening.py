@@ -6,12 +6,15 @@ import functools
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.collection import open_collection
+from vlm2vec_rag.collection.record import UNDECIDED
 from vlm2vec_rag.errors import CollectionNotFound, FingerprintMismatch, InvalidInput, ModelNotFound
 from vlm2vec_rag.fingerprint import Fingerprint
+from vlm2vec_rag.languages import code_of
 from vlm2vec_rag.library.indexing import record_media
 from vlm2vec_rag.library.library import Library, Setup
 from vlm2vec_rag.library.model import WORDS_ONLY, ModelName, words_only
@@ -67,7 +70,8 @@ def open_library(
         frames: Frames of a clip; for a new library.
         dim: Numbers of a vector, fewer than the model's own where it was trained for that; for a new library.
         batch_tokens: Tokens of one forward pass. None suits the device.
-        language: Whose stopwords and word endings the words follow; for a new library.
+        language: Whose stopwords and word endings the words follow, such as "german"; "none" leaves words as they are.
+            For a new library. Subtitles in it are preferred. None: the first texts decide, when they are indexed.
         media: How files become items; for a new library.
         limits: What a file may cost before it is refused.
         thumbnails: A folder for small images; True puts them beside the collection (for a server into the user's
@@ -117,9 +121,10 @@ def open_library(
         asked = asked or _chosen()
         fingerprint = asked.fingerprint(max_pixels, frames, dim)
         collection = open_collection(
-            located, name, fingerprint=fingerprint, language=language, cluster=cluster, **connection
+            located, name, fingerprint=fingerprint, language=language or UNDECIDED, cluster=cluster, **connection
         )
         is_new = True
+        media = _preferring(media, language)
     else:
         is_new = False
     try:
@@ -240,6 +245,16 @@ def _existing(place: str, name: str, language: str | None, connection: dict[str,
         return open_collection(place, name, create=False, language=language, **connection)
     except CollectionNotFound:
         return None
+
+
+def _preferring(media: MediaSettings | None, language: str | None) -> MediaSettings | None:
+    """The media settings, with subtitles of a given language preferred where nothing else is asked for."""
+    code = code_of(language) if language else None
+    if code is None or (media is not None and media.subtitle_language is not None):
+        return media
+    from vlm2vec_rag.media import MediaSettings
+
+    return replace(media or MediaSettings(), subtitle_language=code)
 
 
 def _chosen() -> _Model:

@@ -335,4 +335,6 @@ def _summary(report: Any) -> str:
         parts.append(f"{report.unchanged} unchanged")
     if report.failures:
         parts.append(f"{len(report.failures)} failed")
+    if report.language:
+        parts.append(f"language: {report.language}")
     return ", ".join(parts) or "nothing to do"
