@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import vlm2vec_rag
-from vlm2vec_rag.cli import ask, classify, demo, evaluate, highlights, index, manage, mcp, models, search, serve, watch
+from vlm2vec_rag.cli import (
+    ask,
+    classify,
+    demo,
+    doctor,
+    evaluate,
+    highlights,
+    index,
+    manage,
+    mcp,
+    models,
+    search,
+    serve,
+    watch,
+)
 from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
 
@@ -32,6 +46,7 @@ app.command("info")(manage.info_command)
 app.command("reindex")(index.reindex_command)
 app.command("copy")(manage.copy_command)
 app.command("repair")(manage.repair_command)
+app.command("doctor")(doctor.doctor_command)
 app.command("models")(models.models_command)
 app.command("demo")(demo.demo_command)
 app.command("serve")(serve.serve_command)

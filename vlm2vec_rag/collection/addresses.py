@@ -72,7 +72,7 @@ def _ways(written: str) -> list[Address]:
     return [Address(parts.scheme, parts.hostname, each, path) for each in ports]
 
 
-def check_key_is_safe(place: str, api_key: str | None) -> None:
+def check_key_is_safe(place: str, api_key: str | None, *, variable: str = "QDRANT_API_KEY") -> None:
     """Refuse to send a key where anyone on the way can read it.
 
     Raises:
@@ -83,7 +83,7 @@ def check_key_is_safe(place: str, api_key: str | None) -> None:
         if api_key and way.scheme != "https" and not is_loopback(way.host):
             raise InvalidInput(
                 f"an API key would be sent to {way.host} unencrypted; use https, "
-                "or unset QDRANT_API_KEY if that server needs no key"
+                f"or unset {variable} if that server needs no key"
             )
 
 

@@ -43,6 +43,10 @@ class EmbeddedEngine(Engine):
         self._edge = client
         super().__init__(client, str(path))
 
+    @property
+    def is_read_only(self) -> bool:
+        return self._edge.is_read_only
+
     def search(self, name: str, search: Search, limits: Limits) -> Ranking:
         """Rank the points by ids and scores alone: the payloads of those that drop out are never read."""
         return Ranking.of(search, search.by_side(self._edge.rankings(name, search)))

@@ -42,6 +42,11 @@ class Engine:
         self.location = location
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether it is on a disk that cannot be written to, and so can only be searched."""
+        return False
+
+    @property
     def aclient(self) -> Any:
         """The same store for `await`, shaped like `qdrant_client.AsyncQdrantClient`."""
         from vlm2vec_rag.collection.threaded import ThreadedClient

@@ -237,14 +237,19 @@ def with_notes(text: str, words: Sequence[str]) -> str:
     return f"{text}\n\n{' '.join(notes)}" if notes else text
 
 
+def find_program() -> str | None:
+    """Where LibreOffice is on this machine, if it is."""
+    found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    return found or (_MAC_PROGRAM if Path(_MAC_PROGRAM).exists() else None)
+
+
 def _find_libreoffice(path: str, document_format: str) -> str:
     """LibreOffice on this machine.
 
     Raises:
         UnsupportedMedia: There is none; the message names the package to install.
     """
-    found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
-    found = found or (_MAC_PROGRAM if Path(_MAC_PROGRAM).exists() else None)
+    found = find_program()
     if found is None:
         package = _PACKAGES[_FILTERS[document_format]]
         raise UnsupportedMedia(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from vlm2vec_rag.errors import VlmRagError
+from vlm2vec_rag.doctor import Check, quick_checks, worst
 from vlm2vec_rag.serve import present
 from vlm2vec_rag.serve.answering import MOST_QUESTION_CHARS, answer, event
 from vlm2vec_rag.serve.errors import NotFound, body
@@ -19,6 +20,7 @@ from vlm2vec_rag.serve.jobs import shown_reason
 from vlm2vec_rag.serve.pages import known_source
 from vlm2vec_rag.serve.search_state import MOST, check_mode, typed_filter
 from vlm2vec_rag.serve.uploads import indexable
+from vlm2vec_rag.terminal import size_of
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection import Filter
@@ -267,20 +269,15 @@ class Api:
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     def health(self) -> Response:
-        """Whether the server can do its work: 200 where every collection answers, else 503 with the reason."""
-        checks = []
-        for served in self.shelf.all():
-            try:
-                count = served.library.collection.count()
-                checks.append({"check": f"collection {served.name}", "ok": True, "says": f"{count:,} items"})
-            except VlmRagError as error:
-                checks.append({"check": f"collection {served.name}", "ok": False, "says": shown_reason(str(error))})
-            room = served.uploads.room_bytes()
-            checks.append(
-                {"check": f"room for uploads to {served.name}", "ok": room > 0, "says": f"{room / 1e9:.1f} GB"}
-            )
-        is_well = all(each["ok"] for each in checks if str(each["check"]).startswith("collection"))
-        return JSONResponse({"status": "ok" if is_well else "failing", "checks": checks}, 200 if is_well else 503)
+        """Whether the server can do its work: 200 where it can, else 503, with the checks that say why."""
+        checks = {served.name: [*quick_checks(served.library), _room(served)] for served in self.shelf.all()}
+        state = worst([check for each in checks.values() for check in each])
+        shown = [
+            {"collection": name, **{field: shown_reason(value) for field, value in dataclasses.asdict(check).items()}}
+            for name, each in checks.items()
+            for check in each
+        ]
+        return JSONResponse({"status": state, "checks": shown}, 503 if state == "fault" else 200)
 
     def _found(self, item_id: str, collection: str) -> tuple[Served, Hit]:
         served = self.shelf.get(collection)
@@ -294,6 +291,15 @@ class Api:
         if job is None:
             raise NotFound("this job is no longer kept")
         return job
+
+
+def _room(served: Served) -> Check:
+    room = served.uploads.room_bytes()
+    got = f"{size_of(max(room, 0))} left"
+    if room > 0:
+        return Check(name="room for uploads", got=got)
+    step = "delete uploaded files, make room on the disk, or raise --uploads-gb"
+    return Check(name="room for uploads", state="warning", got=got, expected="room", next_step=step)
 
 
 def _hit(served: Served, hit: Hit, question: str) -> dict[str, Any]:

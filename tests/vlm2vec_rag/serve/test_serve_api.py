@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 from serving import run_job
 
 from vlm2vec_rag import samples
+from vlm2vec_rag.errors import CollectionError
 from vlm2vec_rag.library import open_library
 
 
@@ -226,9 +227,22 @@ def test_a_file_that_is_gone_is_said_to_be(client, find):
 
 def test_health_and_what_there_is(client):
     health = client.get("/health").json()
-    assert health["status"] == "ok" and any("items" in each["says"] for each in health["checks"])
+    assert health["status"] == "ok" and "items" in health["checks"][0]["got"]
+    assert {"collection default", "disk of collection default", "room for uploads"} <= {
+        each["name"] for each in health["checks"]
+    }
     [one] = client.get("/api/collections").json()["collections"]
     assert (one["name"], one["dim"]) == ("default", 0) and one["items"] > 0
+
+
+def test_a_collection_that_does_not_answer_makes_health_fail_and_no_path_is_told(client, library, monkeypatch):
+    def lost():
+        raise CollectionError(f"Qdrant failed to describe the collection at {library.place}/default")
+
+    monkeypatch.setattr(library.collection, "info", lost)
+    health = client.get("/health")
+    assert health.status_code == 503 and health.json()["status"] == "fault"
+    assert "failed to describe" in health.json()["checks"][0]["got"] and str(library.place) not in health.text
 
 
 def test_the_manual_names_every_call(client):

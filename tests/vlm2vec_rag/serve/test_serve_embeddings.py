@@ -10,6 +10,8 @@ import pytest
 from PIL import Image as PILImage
 from serving import TOKEN, free_port
 
+from vlm2vec_rag.doctor import check_encoder_server
+from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Image, Query
 from vlm2vec_rag.library import open_library
 from vlm2vec_rag.serve.app import build_app
@@ -173,3 +175,24 @@ def test_the_router_needs_no_collection(encoder):
         with TestClient(app) as client:
             got = client.post("/v1/embeddings", json={"input": TEXTS}).json()
     np.testing.assert_allclose([each["embedding"] for each in got["data"]], encoder.encode_items(TEXTS), **CLOSE)
+
+
+def test_the_doctor_tells_a_server_that_gives_the_same_vectors_from_one_that_does_not(address, encoder):
+    found = list(check_encoder_server(f"{address}/v1", encoder, token=TOKEN))
+    assert [check.state for check in found] == ["ok"] * 4 and "by vlm2vec-rag" in found[0].got
+    assert [check.name.rpartition(" of ")[2] for check in found[1:]] == ["texts", "questions", "an image"]
+
+    class Other:
+        fingerprint = encoder.fingerprint
+        encode_queries = staticmethod(lambda texts: -encoder.encode_queries(texts))
+        encode_items = staticmethod(lambda items: encoder.encode_items(items)[:, ::-1])
+
+    wrong = list(check_encoder_server(address, Other(), token=TOKEN))
+    assert [check.state for check in wrong] == ["ok", "fault", "fault", "fault"]
+    assert "another model, adapter or prompt" in wrong[1].next_step
+    refused, nobody = (
+        list(check_encoder_server(url, encoder, token=None)) for url in (address, f"http://127.0.0.1:{free_port()}")
+    )
+    assert [check.state for check in (*refused, *nobody)] == ["fault", "fault"] and "401" in refused[0].got
+    with pytest.raises(InvalidInput, match="unencrypted"):
+        list(check_encoder_server("http://192.168.1.5", encoder, token=TOKEN))

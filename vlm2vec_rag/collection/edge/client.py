@@ -177,6 +177,11 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
         return self._folder.of(collection_name)
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether the folder cannot be written to."""
+        return self._folder.is_read_only
+
+    @property
     def is_closed(self) -> bool:
         return not self._close.alive
 
