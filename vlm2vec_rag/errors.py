@@ -15,6 +15,7 @@ VlmRagError                catch this one
 │   ├── CollectionLocked   another process has it open
 │   ├── CollectionDamaged  points it had acknowledged are gone
 │   └── FingerprintMismatch  it was built with another model or setting (also a ValueError)
+├── ReaderClosed           a reader was closed while another thread read with it
 ├── DiskFull               there is no room to write what was asked
 ├── ChatError              a chat model failed or took too long
 └── MissingExtra           an optional dependency is not installed    (also an ImportError)
@@ -81,6 +82,10 @@ class CollectionDamaged(CollectionError):
 
 class FingerprintMismatch(CollectionError, ValueError):
     """The collection was built with another model or setting."""
+
+
+class ReaderClosed(VlmRagError):
+    """A reader was closed while another thread read with it."""
 
 
 class DiskFull(VlmRagError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,11 +12,17 @@ T = TypeVar("T")
 
 
 @contextmanager
-def prefetch(source: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+def prefetch(source: Iterable[T], depth: int, *, cancel: Callable[[], None] | None = None) -> Iterator[Iterator[T]]:
     """Iterate over `source` in a thread, at most `depth` elements ahead.
 
     An exception of `source` is raised where its element would have come. Leaving the block stops the thread, also
     when not everything was taken.
+
+    Args:
+        source: Is iterated over once.
+        depth: Elements that may wait to be taken.
+        cancel: Makes `source` give up the element it is at. Called when the block ends with an error, such as Ctrl-C,
+            which should not have to wait for that element.
     """
     ahead: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
     stop = threading.Event()
@@ -52,6 +58,12 @@ def prefetch(source: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     thread.start()
     try:
         yield take()
+    except BaseException:
+        stop.set()
+        while cancel is not None and thread.is_alive():  # again: it may just have been between two elements
+            cancel()
+            thread.join(0.1)
+        raise
     finally:
         stop.set()
         thread.join()

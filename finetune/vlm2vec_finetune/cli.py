@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vlm2vec_rag.errors import InvalidInput, VlmRagError
+from vlm2vec_rag.interrupts import Group, handled, seen
 
 if TYPE_CHECKING:
     from vlm2vec_finetune.evaluate import Comparison
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="vlm2vec-finetune",
+    cls=Group,
     help="Train adapters for vlm2vec-rag on pairs of your own, and prove them before they ship.",
     no_args_is_help=True,
     add_completion=False,
@@ -96,6 +98,8 @@ def train_command(
         console.print(_verdict(outcome, "--adapter" if loaded.mode == "lora" else "--model"))
     else:
         console.print(f"stopped after step {outcome.step}: {outcome.folder}; the same command goes on from there")
+        if number := seen():
+            raise typer.Exit(128 + number)  # or what follows in a script would take it for trained
 
 
 @app.command("pairs")
@@ -286,9 +290,10 @@ def download_command(
 
 
 def main() -> None:
-    """Run the command line; exit status 1 for what went wrong, 2 for how it was called."""
+    """Run the command line; exit status 1 for what went wrong, 2 for how it was called, 130 interrupted."""
     try:
-        app()
+        with handled():
+            app()
     except VlmRagError as error:
         err.print(f"[bold red]error:[/bold red] {escape(str(error))}")
         sys.exit(1)

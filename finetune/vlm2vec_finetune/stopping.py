@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vlm2vec_rag.interrupts import unhurried
+
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +31,8 @@ def stop_on_signal() -> Iterator[threading.Event]:
     for number in before:
         signal.signal(number, ask)
     try:
-        yield stop
+        with unhurried():
+            yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -51,3 +51,17 @@ def test_leaving_early_stops_the_thread_and_closes_the_source():
         next(ahead)
     assert closed.wait(5)
     assert not any(thread.name == "vlm2vec-prefetch" for thread in threading.enumerate())
+
+
+def test_a_block_that_is_interrupted_does_not_wait_for_the_element_under_way():
+    given_up = threading.Event()
+
+    def source():
+        yield 1
+        given_up.wait()  # a page that takes all day, until it is given up
+        raise RuntimeError("given up")
+
+    with pytest.raises(KeyboardInterrupt), prefetch(source(), 4, cancel=given_up.set) as ahead:
+        assert next(ahead) == 1
+        raise KeyboardInterrupt
+    assert given_up.is_set()

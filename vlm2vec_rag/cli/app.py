@@ -26,11 +26,13 @@ from vlm2vec_rag.cli import (
 )
 from vlm2vec_rag.cli.console import Notes, SafeFormatter, complain
 from vlm2vec_rag.errors import EmptyInput, InvalidInput, VlmRagError
+from vlm2vec_rag.interrupts import Group, handled
 
 app = typer.Typer(
     name="vlm2vec-rag",
     help="Index PDFs, images and videos, and find the page, the image, the second.",
     no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,10 +87,11 @@ def main() -> None:
     """Run the command line.
 
     Exit status: 0 done, 1 something went wrong (a file failed, a place cannot be opened), 2 it was called in a way that
-    makes no sense, 130 interrupted.
+    makes no sense, 130 interrupted (143 by SIGTERM).
     """
     try:
-        app()
+        with handled():
+            app()
     except (EmptyInput, InvalidInput) as error:
         complain(str(error))
         sys.exit(2)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from vlm2vec_rag.cli.console import complain, err, note, out, print_json, printable, short
 from vlm2vec_rag.cli.options import FilterOptions, LibraryOptions, QuestionOptions, with_options
 from vlm2vec_rag.errors import EmptyInput, VlmRagError
+from vlm2vec_rag.interrupts import forgive
 
 if TYPE_CHECKING:
     from vlm2vec_rag.chat import Answer, Chat
@@ -104,9 +105,10 @@ def _one(
             raise
         out.print()
         complain(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if not goes_on:
             raise
+        forgive(error)
         out.print()
         note("stopped")
 
@@ -136,6 +138,6 @@ def _lines() -> Iterator[str]:
     while True:
         try:
             yield err.input("[bold]> [/bold]")
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             err.print()
             return

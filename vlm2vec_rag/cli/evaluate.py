@@ -29,6 +29,7 @@ from vlm2vec_rag.evaluation.results import TaskResult
 from vlm2vec_rag.evaluation.run import RunSettings, choose_tasks, earlier_results, run
 from vlm2vec_rag.evaluation.workers import Workers
 from vlm2vec_rag.extras import require
+from vlm2vec_rag.interrupts import keeping
 from vlm2vec_rag.terminal import size_of
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def _run(chosen: Sequence[Task], encoder: Encoder, settings: RunSettings, worker
         def count(task: str, n_done: int) -> None:
             progress.update(bar, description=task, advance=n_done)
 
-        return run(chosen, encoder, settings, workers=workers, on_result=done, on_progress=count)
+        with keeping(lambda: "tasks that are done and vectors that were encoded are kept; the same command goes on"):
+            return run(chosen, encoder, settings, workers=workers, on_result=done, on_progress=count)
 
 
 def _write(encoder: Encoder, settings: RunSettings, results: Sequence[TaskResult], title: str) -> None:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlm2vec_rag.cli.console import complain, err, note, print_report
+from vlm2vec_rag.cli.console import err, note, print_report
 from vlm2vec_rag.cli.options import BuildOptions, with_options
 from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.interrupts import keeping
 from vlm2vec_rag.library.progress import IndexProgress, counted
 
 if TYPE_CHECKING:
     from vlm2vec_rag.library import IndexReport, Library
     from vlm2vec_rag.media import MediaSettings
+
+
+GOES_ON = "the same command goes on"
 
 
 @with_options
@@ -94,13 +98,9 @@ def reindex_command(
 
 
 def run(indexing: Callable[..., IndexReport], *arguments: Any, **settings: Any) -> IndexReport:
-    """Index with a progress bar; an interrupt says that nothing is lost."""
-    try:
-        with IndexProgress(err) as progress:
-            return indexing(*arguments, callback=progress, **settings)
-    except KeyboardInterrupt:
-        complain("interrupted; what was written is kept, and the same command goes on from there")
-        raise typer.Exit(130) from None
+    """Index with a progress bar; an interrupt says how much is kept."""
+    with IndexProgress(err) as progress, keeping(lambda: f"{counted(progress.items, 'item')} kept; {GOES_ON}"):
+        return indexing(*arguments, callback=progress, **settings)
 
 
 def media_settings(

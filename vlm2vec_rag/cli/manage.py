@@ -13,6 +13,7 @@ from rich.table import Table
 
 from vlm2vec_rag.cli.console import err, note, out, print_json, short
 from vlm2vec_rag.cli.options import PlaceOptions, SpreadOptions, with_options
+from vlm2vec_rag.interrupts import keeping
 from vlm2vec_rag.library.progress import counted
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -122,9 +123,10 @@ def copy_command(
         Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar,
     ):
         task = bar.add_task("items", total=None)
-        report = copy_collection(
-            given, made, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        with keeping(lambda: f"{counted(int(bar.tasks[task].completed), 'item')} kept; the same command goes on"):
+            report = copy_collection(
+                given, made, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            )
     note(
         f"{counted(report.copied, 'item')} copied, {report.present} were there already; "
         f"all {report.points} counted at {target}, {report.compared} compared number by number"

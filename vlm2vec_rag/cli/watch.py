@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from vlm2vec_rag.cli.console import note, out, short
 from vlm2vec_rag.cli.options import BuildOptions, with_options
+from vlm2vec_rag.interrupts import keeping
 
 if TYPE_CHECKING:
     from vlm2vec_rag.library.watching import Change
@@ -25,10 +26,8 @@ def watch_command(
     from vlm2vec_rag.library.watching import watch
 
     note(f"watching {', '.join(short(str(path)) for path in paths)}; Ctrl-C ends it")
-    try:
+    with keeping(lambda: "what was indexed is kept; the same command goes on"):
         watch(paths, lambda: build.open(create=True), _show)
-    except KeyboardInterrupt:
-        note("no longer watching; what was indexed is kept")
 
 
 def _show(change: Change) -> None:

@@ -192,7 +192,7 @@ def index(
     if is_undecided:
         collection.detect_language(sample_texts([(file.path, file.info) for file in todo if file.info], reader))
     run = _Run(writer, report, callback)
-    with prefetch(_items(todo, reader), PREFETCH_ITEMS) as items:
+    with prefetch(_items(todo, reader), PREFETCH_ITEMS, cancel=reader.cancel) as items:
         run.write(items)
     if prune and report.gone:
         collection.delete(Filter(sources=report.gone))

@@ -56,6 +56,11 @@ class IndexProgress:
     ) -> None:
         self._progress.stop()
 
+    @property
+    def items(self) -> int:
+        """Items that are in the collection by now, of this run."""
+        return self._items_done
+
     def planned(self, files: int, items: int) -> None:
         """See `IndexCallback.planned`."""
         self._files, self._items = files, items
@@ -76,9 +81,9 @@ class IndexProgress:
         self._show(sum(kinds.values()))
 
     def _show(self, advance: int) -> None:
+        self._items_done += advance
         if self._task is None:
             return
-        self._items_done += advance
         kinds = " · ".join(counted(count, kind) for kind, count in sorted(self._kinds.items()))
         if self._progress.disable:
             self._tell(kinds)

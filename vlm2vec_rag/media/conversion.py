@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 
-from vlm2vec_rag.errors import MediaLimit, UnreadableMedia, UnsupportedMedia
+from vlm2vec_rag.errors import MediaLimit, ReaderClosed, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.media.settings import MediaLimits, has_pymupdf
 from vlm2vec_rag.media.sniff import Sniffed
 
@@ -105,6 +105,8 @@ class Converter:
     def __init__(self, limits: MediaLimits) -> None:
         self._limits = limits
         self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None  # that converts at this moment
+        self._is_cancelled = False
         self._kept: OrderedDict[tuple[str, int, int], Converted] = OrderedDict()
 
     def pdf_of(self, path: str, sniffed: Sniffed) -> Converted:
@@ -114,6 +116,7 @@ class Converter:
             UnsupportedMedia: LibreOffice or PyMuPDF is not installed.
             UnreadableMedia: It cannot read the document.
             MediaLimit: It takes too long, or the document is too large.
+            ReaderClosed: Another thread cancelled it.
         """
         status = os.stat(path)  # noqa: PTH116
         key = (path, status.st_size, status.st_mtime_ns)
@@ -128,6 +131,12 @@ class Converter:
             _, oldest = self._kept.popitem(last=False)
             shutil.rmtree(oldest.pdf.parent, ignore_errors=True)
         return converted
+
+    def cancel(self) -> None:
+        """End the conversion that another thread waits for, which raises ReaderClosed there."""
+        self._is_cancelled = True
+        if (process := self._process) is not None:
+            _kill(process)
 
     def close(self) -> None:
         """Remove all that was converted."""
@@ -193,6 +202,7 @@ class Converter:
         environment |= {"SAL_USE_VCLPLUGIN": "svp", "TMPDIR": str(pdf.parent)}
         environment |= dict.fromkeys(("http_proxy", "https_proxy", "ftp_proxy"), "http://127.0.0.1:9")
         said = ""
+        self._is_cancelled = False
         for _ in range(2):  # the first run with a profile makes it, and may end with that
             process = subprocess.Popen(  # noqa: S603  no shell
                 confined,
@@ -202,6 +212,7 @@ class Converter:
                 env=environment,
                 start_new_session=True,
             )
+            self._process = process
             try:
                 output, _ = process.communicate(timeout=limits.seconds_per_conversion)
             except subprocess.TimeoutExpired:
@@ -210,7 +221,10 @@ class Converter:
                     "export it to PDF, or raise limits.seconds_per_conversion"
                 ) from None
             finally:
+                self._process = None
                 _end(process)
+            if self._is_cancelled:
+                raise ReaderClosed("the reader was closed while it converted a document")
             lines = [line for line in output.decode(errors="replace").splitlines() if "javaldx" not in line]
             said = lines[-1].replace(str(pdf.parent), "").strip() if lines else ""
             if process.returncode != _RESTARTS and (process.returncode or pdf.exists()):
@@ -277,10 +291,14 @@ def _python_with_pymupdf(path: str, document_format: str) -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and all that it started."""
+    _kill(process)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

@@ -41,6 +41,7 @@ class Guard:
             VlmRagError: What the worker raised.
             MediaLimit: It took too long, or needed too much memory. The cause is TimedOut or OutOfMemory.
             UnreadableMedia: The worker died. The cause is WorkerDied.
+            ReaderClosed: Another thread cancelled it.
         """
         limit_s = self._limits.seconds_per_clip if kind == "video" else self._limits.seconds_per_item
         limit_s *= PATIENCE if method == "read_words" else 1
@@ -67,6 +68,10 @@ class Guard:
         finally:
             if clock:
                 clock.spend(time.monotonic() - started)
+
+    def cancel(self) -> None:
+        """End the request that another thread waits for, which raises ReaderClosed there."""
+        self._worker.cancel()
 
     def close(self) -> None:
         """End the worker."""

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.spawn import get_executable
 from typing import IO, Any, cast
 
-from vlm2vec_rag.errors import MediaError, VlmRagError
+from vlm2vec_rag.errors import MediaError, ReaderClosed, VlmRagError
 from vlm2vec_rag.media import wire
 from vlm2vec_rag.media.notes import note
 from vlm2vec_rag.media.settings import MediaLimits, MediaSettings
@@ -41,6 +42,14 @@ _PASSED_ON = (
 _SMALL = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+_starters: dict[int, ThreadPoolExecutor] = {}  # by process id: a forked child has none of its parent's threads
+
+
+def _starter() -> ThreadPoolExecutor:
+    """A thread that lives as long as this process: Linux ends a worker with the thread that started it."""
+    return _starters.setdefault(os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vlm2vec-starts-workers"))
+
+
 class WorkerDied(Exception):
     """The worker ended without an answer."""
 
@@ -60,6 +69,7 @@ class Worker:
         self._settings, self._limits = settings, limits
         self._process: subprocess.Popen[bytes] | None = None
         self._pid = os.getpid()
+        self._is_cancelled = False
         self.answered = 0  # requests that this process has served
 
     def ask(self, method: str, arguments: list[Any], timeout_s: float) -> Any:
@@ -70,7 +80,9 @@ class Worker:
             TimedOut: No answer in time; the process is ended.
             WorkerDied: The process is gone.
             MediaError: No process can be started.
+            ReaderClosed: Another thread cancelled it.
         """
+        self._is_cancelled = False
         process = self._running()
         request = {"method": method, "arguments": arguments, "seconds": timeout_s}
         answer, notes = self._exchange(process, request, timeout_s)
@@ -80,6 +92,13 @@ class Worker:
         if isinstance(answer, VlmRagError):
             raise answer
         return answer
+
+    def cancel(self) -> None:
+        """End the process under the thread that waits for its answer. May be called from any thread."""
+        self._is_cancelled = True
+        process = self._process
+        if process is not None and self._pid == os.getpid():
+            process.kill()
 
     def close(self) -> None:
         """End the process, if there is one of ours."""
@@ -103,16 +122,12 @@ class Worker:
         return self._process
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603  our own interpreter, no shell
-            [os.fsdecode(get_executable()), "-I", "-c", _BOOT, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pipesize=PIPE_BYTES,
-            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SMALL,
-        )
-        self._process = process
-        setup = {"settings": dataclasses.asdict(self._settings), "limits": dataclasses.asdict(self._limits)}
+        process = _starter().submit(self._spawn).result()
+        setup = {
+            "settings": dataclasses.asdict(self._settings),
+            "limits": dataclasses.asdict(self._limits),
+            "parent": os.getpid(),
+        }
         try:
             self._exchange(process, setup, BOOT_S)
         except (WorkerDied, TimedOut) as error:
@@ -120,6 +135,17 @@ class Worker:
                 f"the process that opens files does not start ({error}); "
                 "MediaReader(isolated=False) reads without one, for files that you trust"
             ) from error
+        return process
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._process = process = subprocess.Popen(  # noqa: S603  our own interpreter, no shell
+            [os.fsdecode(get_executable()), "-I", "-c", _BOOT, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pipesize=PIPE_BYTES,
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SMALL,
+        )
         return process
 
     def _exchange(self, process: subprocess.Popen[bytes], message: Any, timeout_s: float) -> Any:
@@ -138,6 +164,9 @@ class Worker:
             wire.write(requests, message)
             return wire.read(answers, self._limits.memory_bytes)
         except (wire.Disconnected, OSError) as error:
+            if self._is_cancelled:
+                self.close()
+                raise ReaderClosed("the reader was closed while it read; read on with one that is open") from None
             last_words = self._end(process)
             if too_late.is_set():
                 raise TimedOut(f"no answer within {timeout_s:g} s") from error

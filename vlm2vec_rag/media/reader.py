@@ -88,6 +88,7 @@ class MediaReader:
             UnreadableMedia: The file, or a part of it, is missing, empty, cut off or broken.
             EncryptedMedia: It needs a password, or another one.
             MediaLimit: The file, or a part of it, is over a limit.
+            ReaderClosed: Another thread closed the reader.
         """
         clock = Clock(self.limits.seconds_per_file)
         info = cast(MediaInfo, self._ask(path, "probe", clock=clock))
@@ -178,8 +179,15 @@ class MediaReader:
         with self._lock:
             return self._notes.pop(os.path.abspath(path), [])  # noqa: PTH100
 
+    def cancel(self) -> None:
+        """End what another thread is reading at this moment; its call raises `ReaderClosed`. Does not wait."""
+        if self._guard is not None:
+            self._guard.cancel()
+        self._converter.cancel()
+
     def close(self) -> None:
-        """End the process. The reader may be used again, and starts another one then."""
+        """End the process, and what another thread reads. The reader may be used again, and starts another one then."""
+        self.cancel()
         with self._lock:
             if self._guard is not None:
                 self._guard.close()

@@ -6,11 +6,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from vlm2vec_rag.extras import require
+from vlm2vec_rag.interrupts import SIGNALS, Interrupted
 
 if TYPE_CHECKING:
     from vlm2vec_rag.serve.served import Served
@@ -18,41 +20,60 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-GRACE_S = 2  # for answers that are being sent; open pages hold their connections and are not waited for
+GRACE_S = 1  # for answers that are being sent; open pages hold their connections and are not waited for
+JOB_S = 0.4  # for a job to come to its next sign of progress; two seconds are what a signal may take in all
 
 
 def run(served: Sequence[Served], settings: ServeSettings) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM, which is raised again as `Interrupted` once the server has stopped.
 
     Raises:
         MissingExtra: uvicorn or FastAPI is not installed.
+        Interrupted: A signal ended it.
     """
     require("uvicorn", "serve")
     import uvicorn
 
     from vlm2vec_rag.serve.app import build_app
 
-    app = build_app(served, settings)
-    # uvicorn sends itself the signal again once it has shut down; the rest is put away then, and not left lying
-    signal.signal(signal.SIGTERM, _leave)
+    class Server(uvicorn.Server):
+        """One that keeps the signal to itself until it has stopped, where uvicorn's sends it once more."""
+
+        told: int | None = None
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            self.told, self.should_exit = self.told or sig, True
+
+    config = uvicorn.Config(
+        build_app(served, settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        proxy_headers=False,  # a header could claim any address, and the throttle counts by it
+    )
+    server = Server(config)
     try:
-        with suppress(KeyboardInterrupt):
-            uvicorn.run(
-                app,
-                host=settings.host,
-                port=settings.port,
-                log_level="warning",
-                timeout_graceful_shutdown=GRACE_S,
-                server_header=False,
-                proxy_headers=False,  # a header could claim any address, and the throttle counts by it
-            )
+        server.run()
     finally:
-        stop(served)
+        stop(served, server.told)
+    if server.told is not None:
+        raise Interrupted(server.told)
 
 
-def stop(served: Sequence[Served]) -> None:
+def stop(served: Sequence[Served], told: int | None = None) -> None:
     """End the jobs; where one is deep in a model's batch, end the process."""
-    ended = [each.close() for each in served]
+    ended = [each.close(JOB_S) for each in served]
     if all(ended):
         return
     # A batch on a CPU can take minutes and cannot be interrupted. A collection survives being killed at any moment, and
@@ -61,8 +82,4 @@ def stop(served: Sequence[Served]) -> None:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(0)
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(0)
+    os._exit(128 + told if told else 0)

@@ -293,9 +293,9 @@ class Served:
             path, ends_s = self._query_files.get(query_id, (None, 0.0))
         return path if path is not None and ends_s > time.monotonic() else None
 
-    def close(self) -> bool:
-        """Stop the jobs and forget what was not kept. Returns whether every job has ended."""
-        ended = self.jobs.close()
+    def close(self, timeout_s: float = 3.0) -> bool:
+        """Stop the jobs and forget what was not kept. Returns whether every job has ended within that time."""
+        ended = self.jobs.close(timeout_s)
         shutil.rmtree(self._scratch, ignore_errors=True)
         return ended
 

@@ -191,7 +191,7 @@ def test_an_interrupt_says_that_nothing_is_lost(words, run, monkeypatch):
 
     monkeypatch.setattr("vlm2vec_rag.library.library.index", interrupt)
     status, _, error = run("index", "files")
-    assert status == 130 and "goes on from there" in error
+    assert status == 130 and "interrupted: 0 items kept; the same command goes on" in error
 
 
 def test_the_demo_answers_its_five_questions_first_time_right(tmp_path, run):

@@ -16,7 +16,7 @@ import pdf_bombs
 import pytest
 from handmade_pdfs import Pdf, Sheet, make_pdf
 
-from vlm2vec_rag.errors import MediaError, MediaLimit, UnreadableMedia
+from vlm2vec_rag.errors import MediaError, MediaLimit, ReaderClosed, UnreadableMedia
 from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
 
 GIB = 2**30
@@ -212,6 +212,37 @@ def test_ctrl_c_leaves_no_answer_for_the_next_question(bombs, good, interruptibl
         assert is_read(reader, good)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_another_thread_ends_what_is_being_read_and_the_reader_reads_on(bombs, good):
+    path = bombs(pdf_bombs.nested_forms)  # takes days
+    with MediaReader(MediaSettings(pdf_engine="pypdfium2"), MediaLimits(seconds_per_item=3600)) as reader:
+        assert is_read(reader, good)
+        worker = Path(f"/proc/{worker_pid(reader)}/stat")
+        ended = []
+
+        def read():
+            try:
+                list(reader.items(path))
+            except ReaderClosed as error:
+                ended.append(str(error))
+
+        before = ticks(worker)
+        thread = threading.Thread(target=read)
+        thread.start()
+        while ticks(worker) < before + 5:  # deep in the page
+            time.sleep(0.01)
+        reader.cancel()
+        thread.join()
+        assert ended == ["the reader was closed while it read; read on with one that is open"]
+        assert is_read(reader, good)
+
+
+def ticks(stat: Path) -> int:
+    """Processor time of a process, in hundredths of a second."""
+    fields = stat.read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def test_after_a_fork_the_parent_s_worker_is_left_alone(good):
     with MediaReader() as reader:
         assert is_read(reader, good)
@@ -252,18 +283,20 @@ def program(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_worker_sees_no_secrets_and_ends_with_its_parent(good, monkeypatch):
+def test_the_worker_sees_no_secrets_and_ends_with_its_parent_in_the_middle_of_a_page(good, bombs, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
     code = """
-        import os, signal, sys
-        from vlm2vec_rag.media import MediaReader
-        reader = MediaReader()
+        import os, signal, sys, threading, time
+        from vlm2vec_rag.media import MediaLimits, MediaReader, MediaSettings
+        reader = MediaReader(MediaSettings(pdf_engine="pypdfium2"), MediaLimits(seconds_per_item=3600))
         reader.probe(sys.argv[1])
         pid = reader._guard._worker._process.pid
         print(pid, b"hunter2" in open(f"/proc/{pid}/environ", "rb").read(), flush=True)
+        threading.Thread(target=lambda: list(reader.items(sys.argv[2]))).start()  # takes days
+        time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = program(code, good)
+    done = program(code, good, bombs(pdf_bombs.nested_forms))
     pid, sees_it = done.stdout.split()
     assert sees_it == "False"
     deadline = time.monotonic() + 120

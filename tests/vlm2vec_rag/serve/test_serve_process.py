@@ -41,7 +41,7 @@ def test_it_stops_when_told(tmp_path, told):
         # an open page holds its connection, and an event stream waits
         held = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
         process.send_signal(told)
-        assert process.wait(STOP_S) == 0, (tmp_path / "log").read_text()
+        assert process.wait(STOP_S) == 128 + told, (tmp_path / "log").read_text()
         held.close()
     assert "Traceback" not in (tmp_path / "log").read_text()
 
@@ -54,7 +54,7 @@ def test_it_stops_in_the_middle_of_a_job_that_hangs_and_leaves_the_folder_free(t
         while get(address + "/api/jobs")["jobs"][0]["state"] != "running":
             time.sleep(0.1)
         process.terminate()
-        assert process.wait(STOP_S) == 0, (tmp_path / "log").read_text()
+        assert process.wait(STOP_S) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
     with server_process(tmp_path) as (address, _):
         assert get(address + "/health")["status"] == "ok"
 

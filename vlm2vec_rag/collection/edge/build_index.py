@@ -13,6 +13,7 @@ import qdrant_edge
 
 
 def main(shard_path: str, parent: int, *, gives_way: bool) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
     end_with(parent)
     if gives_way and hasattr(os, "nice"):
         # searches go first; not where someone waits for the index, whom a busy machine would keep waiting for long
