@@ -71,7 +71,7 @@ def _settings(
 
 @app.command("train")
 def train_command(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file; see finetune/recipes.")],
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, or the name of a recipe that comes along.")],
     restart: Annotated[bool, typer.Option("--restart", help="Remove the run's checkpoints and begin anew.")] = False,
     stop_at: Annotated[int | None, typer.Option(help="Save and stop after so many steps in all.")] = None,
 ) -> None:

@@ -32,6 +32,7 @@ from vlm2vec_rag.extras import require
 from vlm2vec_rag.pixels import MAX_PIXELS, MIN_PIXELS
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")  # linear layers of the LLM
+_SHIPPED = tuple(folder / "recipes" for folder in Path(__file__).parents[:2])  # in a wheel, and in the repository
 LORA_KEYS = ("lora_rank", "lora_alpha", "lora_dropout", "use_dora", "lora_target_modules")
 # settings that change neither the batches nor the weights, so a run may be resumed with others
 FREE_KEYS = (
@@ -194,7 +195,7 @@ def load_recipe(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """Read a recipe; its paths are taken from where the command runs.
 
     Args:
-        path: A YAML file.
+        path: A YAML file; one that is not there, by its name among the recipes that come with the package.
         overrides: Values that replace those of the file.
 
     Raises:
@@ -203,10 +204,13 @@ def load_recipe(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """
     yaml = require("yaml", "finetune")
     path = Path(path)
+    shipped = {each.name: each for folder in _SHIPPED for each in sorted(folder.glob("*.yaml"))}
+    path = path if path.exists() else shipped.get(path.name, path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"cannot read the recipe {path}: {error}") from error
+        known = "" if path.exists() else f"; those that come along are {', '.join(shipped)}"
+        raise InvalidInput(f"cannot read the recipe {path}: {error}{known}") from error
     if not isinstance(values, dict):
         raise InvalidInput(f"{path} holds a {type(values).__name__}; expected `key: value` lines, see finetune/recipes")
     return recipe_from({**values, **(overrides or {})}, name=str(path))
