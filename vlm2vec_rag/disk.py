@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vlm2vec_rag.errors import DiskFull
+from vlm2vec_rag.errors import DiskFull, VlmRagError
 
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_NOTHING_FREE = 64 * 2**10  # bytes: a block or two that are kept back
 _CACHE_TAG = "CACHEDIR.TAG"
 _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
@@ -42,13 +45,16 @@ def replacing(target: Path, *, sync: bool = False) -> Iterator[Path]:
     Args:
         target: Where it goes; folders above it are made. The path given ends with the target's own suffix.
         sync: Make it survive a power cut, too.
+
+    Raises:
+        DiskFull: There was no room for it; what stood there before still does.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{uuid.uuid4().hex[:12]}.part{target.suffix}")
-    part.touch()
-    mode = part.stat().st_mode
-    part.unlink()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
+        part.unlink()
         yield part
         files = [each for each in part.rglob("*") if each.is_file()] if part.is_dir() else [part]
         for file in files:
@@ -64,6 +70,13 @@ def replacing(target: Path, *, sync: bool = False) -> Iterator[Path]:
             part.replace(target)
         if sync:
             sync_folder(target.parent)
+    except Exception as error:
+        if is_full(error, target.parent):
+            raise DiskFull(
+                f"there is no room on the disk of {target.parent} to write {target.name}; nothing is half written: "
+                "make room, and run the same again"
+            ) from error
+        raise
     finally:
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
@@ -88,6 +101,21 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_full(error: BaseException, folder: Path) -> bool:
+    """Whether something could not be written because the disk of a folder, or what its user may have of it, is full.
+
+    Pillow, NumPy and safetensors write by themselves and have errors of their own for it, without the system's number.
+    """
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    if isinstance(error, VlmRagError):
+        return isinstance(error, DiskFull)
+    try:
+        return "No space left" in str(error) or shutil.disk_usage(folder).free < _NOTHING_FREE
+    except OSError:
+        return False
 
 
 def check_room(folder: Path, needed_bytes: int, doing: str) -> None:

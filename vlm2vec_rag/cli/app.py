@@ -101,3 +101,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output, such as `head`, went away
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a path that cannot be written to, a folder where a file is expected
+        if logging.getLogger().isEnabledFor(logging.INFO):  # --verbose
+            raise
+        complain(f"{error}; check the path, its permissions and the room on its disk")
+        sys.exit(1)

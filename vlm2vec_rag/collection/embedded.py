@@ -47,6 +47,9 @@ class EmbeddedEngine(Engine):
     def is_read_only(self) -> bool:
         return self._edge.is_read_only
 
+    def check_writable(self) -> None:
+        self._edge.check_writable()
+
     def search(self, name: str, search: Search, limits: Limits) -> Ranking:
         """Rank the points by ids and scores alone: the payloads of those that drop out are never read."""
         return Ranking.of(search, search.by_side(self._edge.rankings(name, search)))

@@ -46,6 +46,13 @@ class Engine:
         """Whether it is on a disk that cannot be written to, and so can only be searched."""
         return False
 
+    def check_writable(self) -> None:
+        """Refuse to change what can only be read, before any work is done for it.
+
+        Raises:
+            CollectionError: It is so.
+        """
+
     @property
     def aclient(self) -> Any:
         """The same store for `await`, shaped like `qdrant_client.AsyncQdrantClient`."""

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vlm2vec_rag.disk import is_full
 from vlm2vec_rag.encoder.adapter import CONFIG as ADAPTER_CONFIG
 from vlm2vec_rag.encoder.adapter import WEIGHTS as ADAPTER_WEIGHTS
 from vlm2vec_rag.encoder.names import NANO
-from vlm2vec_rag.errors import AdapterMismatch, ModelNotFound
+from vlm2vec_rag.errors import AdapterMismatch, DiskFull, ModelNotFound
 
 NANO_FOLDER = Path(__file__).parents[1] / "nano"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
@@ -113,6 +114,11 @@ def _folder(name: str | Path, revision: str | None, wanted_by: str | Path | None
     try:
         return Path(snapshot_download(str(name), revision=revision, allow_patterns=PATTERNS))
     except Exception as error:  # the hub's client raises a dozen types, requests' own among them
+        if is_full(error, Path(constants.HF_HUB_CACHE)):
+            raise DiskFull(
+                f"there is no room on the disk of {constants.HF_HUB_CACHE} for the {what} {str(name)!r}; make room, or "
+                "set HF_HOME to another disk, and run the same again: the download goes on"
+            ) from error
         raise ModelNotFound(
             f"cannot get the {what} {str(name)!r}{wanted}: it is no folder here, not whole in the cache "
             f"{constants.HF_HUB_CACHE}, and {constants.ENDPOINT} gave {type(error).__name__}. "

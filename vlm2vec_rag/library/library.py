@@ -529,6 +529,7 @@ class Library:
             raise CollectionError(
                 f"{self.place} is being indexed anew, and what is written now would be lost; try again afterwards"
             )
+        self.collection.engine.check_writable()
         return self._writing
 
     def _check_sight(self, sight: Sight, doing: str, *, anyway: bool = False) -> None:

@@ -6,6 +6,7 @@ only theirs are taken again for equal content.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from vlm2vec_rag.collection import Collection
     from vlm2vec_rag.encoder.base import Vectors
     from vlm2vec_rag.thumbnails import Thumbnails
+
+logger = logging.getLogger(__name__)
 
 BATCH_ITEMS = 32  # encoded and written together: 100 MB of pages, and what a kill can cost
 
@@ -131,14 +134,23 @@ class Writer:
                 if not isolate:
                     raise
                 written.failures[at] = reason_of(error)
+        if self.thumbnails:
+            for at in points:  # before the points: where there is no room for them, the next run writes both
+                self._keep_thumbnail(self.thumbnails, entries[at].item)
         self._upsert(points, written, isolate=isolate)
         for at in points:
-            if at in written.failures:
-                continue
-            (written.reused if hashes[at] in known else written.encoded)[entries[at].item.kind] += 1
-            if self.thumbnails:
-                self.thumbnails.keep(entries[at].item)
+            if at not in written.failures:
+                (written.reused if hashes[at] in known else written.encoded)[entries[at].item.kind] += 1
         return written
+
+    def _keep_thumbnail(self, thumbnails: Thumbnails, item: Item) -> None:
+        """Keep a small image; one that cannot be made or kept is missing when the item is shown, and no more."""
+        try:
+            thumbnails.keep(item)
+        except DiskFull:
+            raise
+        except Exception as error:
+            logger.warning("no thumbnail of %s %s: %s", item.source, item.fragment, reason_of(error))
 
     def _encode(
         self, encode: Encode, entries: Sequence[Entry], chosen: list[int], written: Written, *, isolate: bool

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 
+from vlm2vec_rag.disk import check_room, is_full
 from vlm2vec_rag.errors import MediaLimit, ReaderClosed, UnreadableMedia, UnsupportedMedia
 from vlm2vec_rag.media.settings import MediaLimits, has_pymupdf
 from vlm2vec_rag.media.sniff import Sniffed
@@ -60,6 +61,7 @@ made.save(sys.argv[3])
 _PROGRAMS = ("soffice", "libreoffice")
 _MAC_PROGRAM = "/Applications/LibreOffice.app/Contents/MacOS/soffice"
 _PDF_BYTES = 4 * 2**30  # largest file that LibreOffice may write
+_SPARE_BYTES = 2**20  # with less, a PDF that is not there was not made for want of room
 _MOST_KEPT = 64  # converted documents
 _RESTARTS = 81  # exit code: a new profile was made, run me again
 
@@ -167,13 +169,20 @@ class Converter:
             said = self._run(path, command, pdf)
             document.unlink(missing_ok=True)
             if not pdf.is_file() or not pdf.stat().st_size:
+                check_room(work, _SPARE_BYTES, "convert documents")
                 reader = "PyMuPDF" if is_book else "LibreOffice"
                 raise UnreadableMedia(
                     f"{path}: {reader} cannot read it ({said or 'it says nothing'}); it may be broken or need a "
                     "password: open it, save it anew without one, or export it to PDF"
                 )
-        except BaseException:
+        except BaseException as error:
+            is_full_disk = not isinstance(error, KeyboardInterrupt) and is_full(error, work)
             shutil.rmtree(work, ignore_errors=True)
+            if is_full_disk:
+                raise MediaLimit(
+                    f"{path}: there is no room in {tempfile.gettempdir()} to convert it; make room there, or set "
+                    "TMPDIR to a folder on another disk"
+                ) from error
             raise
         return Converted(pdf, document_format, document_format in _SLIDES)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from vlm2vec_rag.disk import is_full
 from vlm2vec_rag.errors import InvalidInput, MediaLimit, VlmRagError
 from vlm2vec_rag.serve.jobs import shown_reason
 
@@ -79,6 +80,16 @@ class Uploads:
             InvalidInput: The body is no such form.
             MediaLimit: The budget or the disk has no room for it.
         """
+        try:
+            return await self._receive(body, content_type)
+        except OSError as error:
+            if isinstance(error, VlmRagError):  # some of this package's are also of that kind
+                raise
+            if is_full(error, self.folder):
+                raise MediaLimit("the disk of this server is full; nothing of this upload was kept") from error
+            raise MediaLimit(f"this server cannot keep uploads: {error.strerror or error}") from error
+
+    async def _receive(self, body: AsyncIterable[bytes], content_type: str) -> tuple[list[Received], dict[str, str]]:
         from anyio.to_thread import run_sync
 
         self.folder.mkdir(parents=True, exist_ok=True)

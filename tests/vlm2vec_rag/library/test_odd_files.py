@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from permissions import as_nobody, open_folder
 from PIL import Image as PILImage
 
 import vlm2vec_rag as vr
-from vlm2vec_rag.errors import UnsupportedMedia
+from vlm2vec_rag.errors import DiskFull, UnsupportedMedia
 from vlm2vec_rag.items import Text
 from vlm2vec_rag.media import MediaReader
 
@@ -168,3 +169,31 @@ def test_a_collection_in_the_folder_that_it_indexes_does_not_grow(folder):
                 counts.append((len(library.sources()), report.failures, str(report.passed_over)))
         assert counts == [(3, [], "")] * 3
         assert list((folder / "small").rglob("*.jpg"))
+
+
+def test_where_thumbnails_have_no_room_the_run_stops_and_the_next_one_makes_them(folder, tmp_path, monkeypatch):
+    PILImage.effect_noise((90, 60), 90).save(folder / "noise.png")
+    with vr.open(tmp_path / "c", "none") as library:
+        real = PILImage.Image.save
+
+        def full(self, path, *arguments, **settings):
+            if "thumbnails" in str(path):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(self, path, *arguments, **settings)
+
+        with monkeypatch.context() as disk:
+            disk.setattr(PILImage.Image, "save", full)
+            with pytest.raises(DiskFull, match=r"no room on the disk of .*thumbnails"):
+                library.index(folder)
+        assert not list((tmp_path / "c").rglob("*.part*"))
+        report = library.index(folder)
+        assert not report.failures and len(library.sources()) == 3
+        assert len(list((tmp_path / "c" / "thumbnails").rglob("*.jpg"))) == 1
+
+
+def test_a_folder_for_thumbnails_that_cannot_be_written_to_costs_thumbnails_only(folder, tmp_path, caplog):
+    PILImage.effect_noise((90, 60), 90).save(folder / "noise.png")
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with vr.open(tmp_path / "c", "none", thumbnails=tmp_path / "taken") as library:
+        assert library.index(folder).indexed == 3
+    assert "no thumbnail of" in caplog.text

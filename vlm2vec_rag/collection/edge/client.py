@@ -181,6 +181,14 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
         """Whether the folder cannot be written to."""
         return self._folder.is_read_only
 
+    def check_writable(self) -> None:
+        """Refuse to change what can only be read.
+
+        Raises:
+            CollectionError: It is so.
+        """
+        self._folder.check_writable()
+
     @property
     def is_closed(self) -> bool:
         return not self._close.alive
