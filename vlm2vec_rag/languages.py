@@ -123,6 +123,7 @@ def _letters(text: str) -> int:
 
 def _code(text: str) -> str:
     """The ISO 639-1 code of a text's language; empty where it is too short, or no language, to be told."""
+    text = text.encode(errors="replace").decode()  # half a surrogate pair, as broken files hold, has no code in UTF-8
     # a Chinese or Japanese character says as much as a syllable
     if len(text.encode()) < _LEAST_LETTERS or not _letters(text):
         return ""
