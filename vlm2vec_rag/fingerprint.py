@@ -28,6 +28,9 @@ class Fingerprint:
     frames: int = 0  # frames of a clip
     dim: int = 0  # width of the vector; 0 where only words are searched
     dense_weight: float = field(default=1.0, compare=False)  # of the dense ranking in the fusion; BM25 has 1
+    # whether its vectors match words and not meaning, so that an item with words that has none of a question's is no
+    # answer to it, however near
+    matches_words: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

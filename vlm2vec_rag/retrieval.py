@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NOTHING_FOUND = (
+    "Nothing in the collection fits this question. Check its spelling, ask with other words, or see what is indexed."
+)
+
 
 class Retriever:
     """Answers questions from one collection. Safe to use from several threads."""

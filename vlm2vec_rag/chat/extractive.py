@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from vlm2vec_rag.items import Hit
 
 NOTICE = "No chat model is set, so here is what was found, quoted and not summed up:"
-NOTHING_FOUND = "Nothing in the collection fits this question. Ask with other words, or look at what is indexed."
 QUOTE_CHARS = 320
 MOST = 3  # the first answers or none does; what comes after is a list of results, which search shows better
 

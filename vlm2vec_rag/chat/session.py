@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from vlm2vec_rag.chat.answer import Answer
 from vlm2vec_rag.chat.citations import stream_known
 from vlm2vec_rag.chat.evidence import EvidenceLimits, check_least, fit, gather
-from vlm2vec_rag.chat.extractive import NOTHING_FOUND, extract
+from vlm2vec_rag.chat.extractive import extract
 from vlm2vec_rag.chat.messages import ChatModel, Message
 from vlm2vec_rag.chat.prompt import MAX_QUERY_CHARS, Turn, answer_prompt, first_line, joined, rewrite_prompt
 from vlm2vec_rag.chat.reply import Reply
 from vlm2vec_rag.chat.watch import watched
 from vlm2vec_rag.errors import ChatError, EmptyInput, InvalidInput
 from vlm2vec_rag.items import Hit, Query
+from vlm2vec_rag.retrieval import NOTHING_FOUND
 
 if TYPE_CHECKING:
     from vlm2vec_rag.collection.filters import Filter

@@ -58,6 +58,7 @@ def search_command(
                 filter=wanted,
                 anyway=anyway,
             )
+        has_sight = library.collection.dim > 0
         unmatched = [] if hits else _unmatched(filters.source or [], library)
     if as_json:
         for hit in hits:
@@ -67,7 +68,8 @@ def search_command(
     elif unmatched:
         note(f"nothing indexed matches --source {', '.join(unmatched)}; see what is with: vlm2vec-rag list")
     else:
-        note("nothing found; ask with other words, or look at what is indexed with: vlm2vec-rag list")
+        nearest = "; --mode dense shows what looks nearest" if has_sight and mode is None else ""
+        note(f"nothing found: check the spelling, or ask with other words{nearest}; see what is with: vlm2vec-rag list")
     if open_first and hits:
         open_hit(hits[0])
 

@@ -25,7 +25,7 @@ from vlm2vec_rag.collection.indexes import PayloadIndexes, indexed_fields
 from vlm2vec_rag.collection.info import CollectionInfo
 from vlm2vec_rag.collection.limits import Limits
 from vlm2vec_rag.collection.manifest import MANIFEST_FIELDS, Source, sources_of
-from vlm2vec_rag.collection.points import FIELDS, Found, Point, to_json
+from vlm2vec_rag.collection.points import FIELDS, WORDLESS, Found, Point, to_json
 from vlm2vec_rag.collection.record import Record
 from vlm2vec_rag.collection.schema import BM25, DENSE, Cluster, search_params
 from vlm2vec_rag.collection.searching import Mode, Search
@@ -230,6 +230,8 @@ class Collection:
             if told := self._indexes.told_by(structs, self._record.indexed):
                 self._record_indexed({**self._record.indexed, **told})
                 self._indexes.make_fields(told)
+            if not self._record.has_wordless and any(WORDLESS in (each.payload or {}) for each in structs):
+                self._write_record(dataclasses.replace(self._record, has_wordless=True))
             self.client.upsert(self.name, points=list(structs), wait=True)
 
     def delete(self, points: Iterable[str] | Filter | models.Filter) -> None:
@@ -345,22 +347,25 @@ class Collection:
         """The points nearest to a vector, or that share words with a text, or both fused; best first.
 
         One round trip to a server, whatever the mode. If only one side finds something, its points are returned: a text
-        of stopwords finds nothing, and the vector's stand. Equal scores are ordered by source, then by place.
+        of stopwords finds nothing, and the vector's stand. But where a model matches words and not meaning
+        (`Fingerprint.matches_words`), and no word of the text occurs, the vector finds only points that have no words.
+        Equal scores are ordered by source, then by place.
 
         Args:
             vector: (D,) the encoded question, for the dense side.
             text: The question's words, for the bm25 side.
             mode: `hybrid` joins both rankings by reciprocal rank fusion with k = 60, the dense one with the weight that
-                its model asks for (`Fingerprint.dense_weight`); `dense` or `bm25` asks one.
+                its model asks for (`Fingerprint.dense_weight`); points without words come by turns with the others, by
+                their dense rank (see `hybrid_fusion`). `dense` or `bm25` asks one.
             limit: At most so many.
             filter: Which points may be found; a `qdrant_client.models.Filter` is taken as it is.
             exact: Compare the vector with every point instead of walking the search index; slow, and for checking it.
             dense_weight: Weight of the dense ranking in `hybrid`, where that of words has 1; None is the model's own.
 
         Returns:
-            Points with their scores. A server of version 1.17 or later fuses sides of equal weight by itself:
-            `dense_score` and `bm25_score` are None then, and different points whose scores on one side are equal take
-            its ranks in an order of its own.
+            Points with their scores. A server of version 1.17 or later fuses sides of equal weight by itself where all
+            points have words: `dense_score` and `bm25_score` are None then, and different points whose scores on one
+            side are equal take its ranks in an order of its own.
 
         Raises:
             EmptyInput: Neither a vector nor a text that the mode can use.
@@ -374,6 +379,8 @@ class Collection:
             dim=self.dim,
             bm25=self._bm25,
             dense_weight=self.fingerprint.dense_weight if dense_weight is None else dense_weight,
+            has_wordless=self._record.has_wordless,
+            matches_words=self.fingerprint.matches_words,
             params=search_params(self._limits, exact=exact) if self._engine.has_indexes else None,
         )
         self._limits.check_search(limit, exact=exact)

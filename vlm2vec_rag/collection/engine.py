@@ -128,4 +128,4 @@ class Engine:
 
 def scored(points: Sequence[Any]) -> list[Scored]:
     """Points of qdrant-client's as a ranking."""
-    return [Scored(str(point.id), point.score, point.payload) for point in points]
+    return [Scored.of(point) for point in points]

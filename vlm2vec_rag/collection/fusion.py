@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 # Cormack, Clarke and Büttcher (SIGIR 2009) found 60 best and flat around it; Qdrant's own default is 2
 RRF_K = 60
@@ -30,6 +30,40 @@ def reciprocal_rank_fusion(
     for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
         for each, rank in ranks(ranking).items():
             scores[each] = scores.get(each, 0.0) + weight / (k + rank)
+    return sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))
+
+
+_JUST_BELOW = 1e-5
+"""By what share of it a score is below another: ten times what counts as equal, and less than between two ranks."""
+
+
+def hybrid_fusion(
+    dense: Mapping[str, float], words: Mapping[str, float], *, dense_weight: float, wordless: Collection[str] = ()
+) -> list[tuple[str, float]]:
+    """Fuse the dense ranking and that of words; an item without words goes by the dense one alone.
+
+    BM25 cannot find what has no text, so a sum over both rankings would put it behind everything that has some word of
+    the question. Instead the item without words that is at rank r by sight comes right behind the r-th of those that
+    have words, whatever the weight: words first, then sight, by turns. It keeps its plain sum where that is more, as
+    the words in the name of its file may make it. Where no item has a word of the question there is one ranking for
+    all, and its order stands. benchmarks/mixed_kinds.py has the figures of this and of its neighbours.
+
+    Args:
+        dense: Scores by id.
+        words: Scores by id.
+        dense_weight: Of the dense ranking; that of words has 1.
+        wordless: Ids of the items without words.
+    """
+    fused = reciprocal_rank_fusion([dense, words], weights=[dense_weight, 1.0])
+    worded = [score for each, score in fused if each not in wordless]
+    if not words or len(worded) == len(fused) or not worded:
+        return fused
+    scores = dict(fused)
+    for each, rank in ranks(dense).items():
+        if each in wordless:
+            behind = max(0, rank - len(worded))  # more are seen than have words
+            score = worded[min(rank, len(worded)) - 1] * (1 - _JUST_BELOW) ** (1 + behind)
+            scores[each] = max(scores[each], score)
     return sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))
 
 

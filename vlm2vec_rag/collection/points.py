@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "vlm2vec-rag")
 
 
+WORDLESS = "wordless"
+"""In the payload of a point without a text, so that a search knows it without reading texts."""
+
+
 def point_id(source: str, fragment: str, content_hash: str) -> str:
     """The id of a point: uuid5 over where it stands and what it shows.
 
@@ -107,7 +111,7 @@ class Payload:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON: empty fields left out, times in RFC 3339, `folders` added."""
+        """As JSON: empty fields left out, times in RFC 3339, `folders` added, and WORDLESS where there is no text."""
         filled = {
             name: to_json(value)
             for name in FIELDS
@@ -115,7 +119,8 @@ class Payload:
             and (value or not isinstance(value, _MAY_BE_EMPTY))
             and value is not False
         }
-        return filled | {"folders": folders_of(self.source)}
+        wordless = {} if self.text.strip() else {WORDLESS: True}
+        return filled | {"folders": folders_of(self.source)} | wordless
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Payload:

@@ -26,6 +26,7 @@ class Record:
     fingerprint: Fingerprint
     language: str  # UNDECIDED until the first text is written
     settings: Mapping[str, Any] = field(default_factory=dict)  # how files became items; free for the indexer to use
+    has_wordless: bool = False  # whether there are, or were, points without a text
     # fields of `metadata` with a payload index -> its type, or "" until a point with the field tells
     indexed: Mapping[str, str] = field(default_factory=dict)
 
@@ -37,6 +38,7 @@ class Record:
                 "language": self.language,
                 "settings": dict(self.settings),
                 "indexed": dict(self.indexed),
+                **({"has_wordless": True} if self.has_wordless else {}),
             }
         }
 
@@ -63,6 +65,7 @@ class Record:
             language=stored["language"],
             settings=stored["settings"],
             indexed=stored.get("indexed", {}),  # since 0.2
+            has_wordless=stored.get("has_wordless", False),
         )
 
     def require_language(self, language: str, *, where: str) -> None:

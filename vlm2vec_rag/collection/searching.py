@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from qdrant_client import models
 
 from vlm2vec_rag.collection.bm25 import Bm25, Words
-from vlm2vec_rag.collection.fusion import RRF_K, are_equal, reciprocal_rank_fusion
-from vlm2vec_rag.collection.points import Found, Payload
+from vlm2vec_rag.collection.fusion import RRF_K, are_equal, hybrid_fusion
+from vlm2vec_rag.collection.points import WORDLESS, Found, Payload
 from vlm2vec_rag.collection.schema import BM25, DENSE
 from vlm2vec_rag.collection.structs import dense_vector, sparse_vector
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
@@ -30,6 +30,12 @@ class Scored(NamedTuple):
     id: str
     score: float
     payload: Mapping[str, Any] | None = None
+    is_wordless: bool = False
+
+    @classmethod
+    def of(cls, point: Any) -> Scored:
+        """A point of qdrant-client's."""
+        return cls(str(point.id), point.score, point.payload, bool((point.payload or {}).get(WORDLESS)))
 
 
 def sides_of(mode: str, *, has_vector: bool, has_text: bool, dim: int) -> list[str]:
@@ -59,6 +65,8 @@ class Search:
     mode: Mode
     limit: int
     dense_weight: float  # of the dense ranking in the fusion; BM25 has 1
+    has_wordless: bool = False  # whether there may be points without words
+    matches_words: bool = False  # see `Fingerprint`
     conditions: Sequence[models.Filter | None] = (None,)  # a point passes one of them at most
     params: models.SearchParams | None = None  # of the dense side
 
@@ -121,9 +129,10 @@ class Search:
 
         It cannot where their weights differ: there it divides the rank by the weight, 1 / (rank / weight + k - 1), so
         that the nearest point of a side that weighs little still counts much (seen on 1.18.3: weights 0.02 and 1, k 60,
-        ranks 1 and 3 give 1 / 109 + 1 / 62 = 0.0253).
+        ranks 1 and 3 give 1 / 109 + 1 / 62 = 0.0253). Nor where points without words are weighed otherwise.
         """
-        return self.is_hybrid and self.dense_weight == 1.0 and len(self.conditions) == 1
+        plain = self.dense_weight == 1.0 and not self.has_wordless and not self.matches_words
+        return self.is_hybrid and plain and len(self.conditions) == 1
 
     def fused_request(self, *, most: int | None = None) -> models.QueryRequest:
         """Both sides in one query that the server fuses."""
@@ -136,11 +145,18 @@ class Search:
         )
 
     def fused(self, rankings: Mapping[str, Sequence[Scored]]) -> list[tuple[str, float]]:
-        """One ranking of ids and scores from that of each side: all of it where there are two."""
+        """One ranking of ids and scores from that of each side: all of it where there are two.
+
+        Where the model matches words, and no word of the question occurs anywhere, only points without words are left.
+        """
         scores = {side: {each.id: each.score for each in ranking} for side, ranking in rankings.items()}
         if self.mode != "hybrid":
             return list(scores[self.mode].items())
-        return reciprocal_rank_fusion(list(scores.values()), weights=[self._weight(side) for side in scores])
+        dense, words = scores.get(DENSE, {}), scores.get(BM25, {})
+        wordless = {each.id for each in rankings.get(DENSE, ()) if each.is_wordless}
+        if self.matches_words and BM25 in scores and not words:
+            dense = {each: score for each, score in dense.items() if each in wordless}
+        return hybrid_fusion(dense, words, dense_weight=self.dense_weight, wordless=wordless)
 
     def _one_side(self, side: str, condition: models.Filter | None, most: int | None) -> dict[str, Any]:
         query = self.sides[side]
@@ -151,9 +167,6 @@ class Search:
             "filter": condition,
             "params": self.params if side == DENSE else None,
         }
-
-    def _weight(self, side: str) -> float:
-        return self.dense_weight if side == DENSE else 1.0
 
 
 @dataclass(slots=True)

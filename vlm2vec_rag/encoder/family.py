@@ -136,6 +136,7 @@ class ModelFiles:
             frames=frames,
             dim=self.family.dim(self) if dim is None else dim,
             dense_weight=float(self.config.get("dense_weight", 1.0)),
+            matches_words=bool(self.config.get("matches_words", False)),
         )
 
     @property

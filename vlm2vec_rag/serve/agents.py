@@ -16,6 +16,7 @@ from pydantic import Field
 
 import vlm2vec_rag
 from vlm2vec_rag.errors import InvalidInput, VlmRagError
+from vlm2vec_rag.retrieval import NOTHING_FOUND
 from vlm2vec_rag.serve import present
 from vlm2vec_rag.serve.errors import NotFound
 from vlm2vec_rag.serve.jobs import shown_reason
@@ -61,7 +62,7 @@ def agent_server(shelf: Shelf, *, allow_write: bool = False) -> MCPServer:
             hits = served.library.search(query, limit=limit, filter=wanted)
         except VlmRagError as error:
             raise _refused(error) from error
-        return {"hits": [_told(served, hit, query) for hit in hits]}
+        return {"hits": [_told(served, hit, query) for hit in hits], **({} if hits else {"message": NOTHING_FOUND})}
 
     def ask(
         question: Annotated[str, Field(description="A question in words.", min_length=1, max_length=4000)],

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from vlm2vec_rag.doctor import Check, quick_checks, worst
+from vlm2vec_rag.retrieval import NOTHING_FOUND
 from vlm2vec_rag.serve import present
 from vlm2vec_rag.serve.answering import MOST_QUESTION_CHARS, answer, event
 from vlm2vec_rag.serve.errors import NotFound, body
@@ -129,6 +130,7 @@ class Api:
             "hits": [_hit(served, hit, asked.query) for hit in hits],
             "collection": served.name,
             "seconds": round(time.perf_counter() - started, 4),
+            **({} if hits else {"message": NOTHING_FOUND}),
         }
         return JSONResponse(answer)
 

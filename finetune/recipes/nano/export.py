@@ -45,6 +45,7 @@ def save(model: Qwen2VLModel, tokenizer: Path, target: Path, dense_weight: float
     target.mkdir(parents=True, exist_ok=True)
     whole.config.dense_weight = dense_weight
     whole.config.sees = ["print"]  # it was taught to read, and knows no scenes
+    whole.config.matches_words = True
     whole.half().save_pretrained(target)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizer / name, target / name)

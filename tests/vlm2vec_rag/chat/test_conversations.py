@@ -8,9 +8,10 @@ from PIL import Image as PILImage
 
 from vlm2vec_rag import Query
 from vlm2vec_rag.chat import Chat, ChatSettings, ImagePart, ask
-from vlm2vec_rag.chat.extractive import NOTHING_FOUND, NOTICE
+from vlm2vec_rag.chat.extractive import NOTICE
 from vlm2vec_rag.collection import Filter
 from vlm2vec_rag.errors import ChatError, EmptyInput, InvalidInput
+from vlm2vec_rag.retrieval import NOTHING_FOUND
 
 
 def words(text):

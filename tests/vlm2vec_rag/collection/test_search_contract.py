@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from vlm2vec_rag.collection import Collection, Filter, Found, Point
 from vlm2vec_rag.collection.bm25 import Words
-from vlm2vec_rag.collection.fusion import ranks, reciprocal_rank_fusion
+from vlm2vec_rag.collection.fusion import hybrid_fusion, ranks, reciprocal_rank_fusion
 from vlm2vec_rag.collection.searching import Ranking, Scored, Search
 from vlm2vec_rag.errors import EmptyInput, InvalidInput
 
@@ -45,12 +45,13 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield collection
 
 
-def in_order(scores: dict[str, float], points: list[Point]) -> dict[str, float]:
+def in_order(scores: dict[str, float], points: list[Point], digits: int = 5) -> dict[str, float]:
     """Best first; equal scores by source, then by page. float32 ties where float64 differs in the last digits."""
     payloads = {point.id: point.payload for point in points}
     return dict(
         sorted(
-            scores.items(), key=lambda pair: (-round(pair[1], 5), payloads[pair[0]].source, payloads[pair[0]].page or 0)
+            scores.items(),
+            key=lambda pair: (-round(pair[1], digits), payloads[pair[0]].source, payloads[pair[0]].page or 0),
         )
     )
 
@@ -88,12 +89,19 @@ def last_rank(side: dict[str, float], point_id: str) -> int:
 
 
 def fused_by(rank: Any, dense: dict[str, float], words: dict[str, float], weight: float = 1.0) -> dict[str, float]:
-    """Reciprocal rank fusion by its sum."""
+    """Reciprocal rank fusion by its sum; what has no words comes by its dense rank, right behind one that has."""
     sides = ((dense, weight), (words, 1.0))
-    return {
+    fused = {
         each: sum(factor / (60 + rank(side, each)) for side, factor in sides if each in side)
         for each in {*dense, *words}
     }
+    wordless = {point.id for point in POINTS if not point.payload.text and point.id in dense}
+    others = sorted((score for each, score in fused.items() if each not in wordless), reverse=True)
+    for each in wordless if words else ():
+        at = rank(dense, each)
+        below = 1e-5 * (1 + max(0, at - len(others)))
+        fused[each] = max(fused[each], others[min(at, len(others)) - 1] * (1 - below))
+    return fused
 
 
 def assert_fused(
@@ -107,8 +115,9 @@ def assert_fused(
 ) -> None:
     """Equal to the definition or, where a server fuses, to it for one order of the points whose scores are equal."""
     best = fused_by(shared_rank, dense, words, weight)
-    if collection.info().engine != "server" or weight != 1.0:
-        assert_ranks_like(found, in_order(best, POINTS), limit)
+    is_fused_by_server = collection.info().engine == "server" and weight == 1.0 and not collection._record.has_wordless
+    if not is_fused_by_server:
+        assert_ranks_like(found, in_order(best, POINTS, digits=9), limit)
         return
     worst = fused_by(last_rank, dense, words, weight)
     assert len(found) == min(limit, len(best))
@@ -148,10 +157,69 @@ def test_fused_search_is_reciprocal_rank_fusion(filled: Collection, limit: int, 
     words = bm25_ranking(passing, "bebe dodo", POINTS)  # the idf is that of the whole collection
     found = filled.search(QUERY_VECTOR, "bebe dodo", limit=limit, filter=chosen)
     assert_fused(filled, found, dense=dense, words=words, limit=limit)
-    if filled.info().engine != "server":
-        for each in found:
-            assert each.dense_score == pytest.approx(dense.get(each.id), abs=1e-5)
-            assert each.bm25_score == pytest.approx(words.get(each.id), abs=1e-5)
+    for each in found:
+        assert each.dense_score == pytest.approx(dense.get(each.id), abs=1e-5)
+        assert each.bm25_score == pytest.approx(words.get(each.id), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_where_all_have_words_a_server_may_fuse(kind: str, tmp_path: Path) -> None:
+    worded = [point for point in POINTS if point.payload.text]
+    with a_place(kind, tmp_path) as place, place.open() as collection:
+        collection.upsert(worded)
+        dense, words = cosine_ranking(worded, QUERY_VECTOR), bm25_ranking(worded, "bebe dodo", worded)
+        found = collection.search(QUERY_VECTOR, "bebe dodo", limit=10)
+        assert_fused(collection, found, dense=dense, words=words, limit=10)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.01])
+@pytest.mark.parametrize("kind", ENGINES)
+def test_what_has_no_words_is_found_by_sight_by_turns_with_words(kind: str, weight: float, tmp_path: Path) -> None:
+    """Sixty pages have the question's word; two scans are the nearest by their pixels."""
+    rng = np.random.default_rng(3)
+    scans = [page(100, source="scan.pdf", vector=np.eye(DIM)[0]), page(101, source="scan.pdf", vector=[5, 1] + [0] * 6)]
+    far = [np.concatenate([[-1], rng.standard_normal(DIM - 1)]) for _ in range(60)]
+    pages = [page(n, "aba " * (n + 1), source="words.pdf", vector=vector) for n, vector in enumerate(far)]
+    with a_place(kind, tmp_path) as place:
+        with place.open(replace(FINGERPRINT, dense_weight=weight)) as collection:
+            collection.upsert(pages)
+            alone = [each.payload.page for each in collection.search(np.eye(DIM)[0], "aba", limit=2)]
+            collection.upsert(scans)
+            found = [each.payload.page for each in collection.search(np.eye(DIM)[0], "aba", limit=4)]
+        assert found == [alone[0], 100, alone[1], 101]
+        if kind != "memory":
+            with place.open(None) as again:  # who did not write them knows it too
+                assert [each.payload.page for each in again.search(np.eye(DIM)[0], "aba", limit=4)] == found
+
+
+def test_names_of_files_are_words_and_never_put_an_item_lower() -> None:
+    dense = {"a": 0.9, "scan": 0.8, "photo": 0.1}
+    assert [each for each, _ in hybrid_fusion(dense, {"a": 9.0, "photo": 1.0}, dense_weight=1.0)][-1] == "scan"
+    fused = hybrid_fusion(dense, {"photo": 9.0, "a": 1.0}, dense_weight=0.01, wordless={"scan", "photo"})
+    assert [each for each, _ in fused] == ["photo", "a", "scan"]
+
+
+def test_more_items_without_words_than_with_keep_their_order() -> None:
+    dense = {f"scan {number}": 1 - number / 100 for number in range(60)} | {"page": 0.1}
+    fused = hybrid_fusion(dense, {"page": 3.0}, dense_weight=0.01, wordless={each for each in dense if each != "page"})
+    assert [each for each, _ in fused] == ["page", *(each for each in dense if each != "page")]
+    assert len(ranks(dict(fused))) == len(set(ranks(dict(fused)).values()))  # none counts as equal to another
+    assert hybrid_fusion(dense, {}, dense_weight=1.0, wordless={"page"}) == reciprocal_rank_fusion([dense])
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_model_that_matches_words_finds_nothing_by_sight_where_no_word_occurs(kind: str, tmp_path: Path) -> None:
+    with (
+        a_place(kind, tmp_path) as place,
+        place.open(replace(FINGERPRINT, dense_weight=0.01, matches_words=True)) as collection,
+    ):
+        collection.upsert([page(number, "aba bebe") for number in range(5)])
+        assert collection.search(QUERY_VECTOR, "xyzzy") == []
+        assert len(collection.search(QUERY_VECTOR, "bebe xyzzy")) == 5
+        assert len(collection.search(QUERY_VECTOR, "xyzzy", mode="dense")) == 5
+        assert len(collection.search(QUERY_VECTOR)) == len(collection.search(QUERY_VECTOR, "the of")) == 5
+        collection.upsert([page(9)])
+        assert [each.payload.page for each in collection.search(QUERY_VECTOR, "xyzzy")] == [9]
 
 
 @pytest.mark.parametrize("kind", ENGINES)

@@ -178,5 +178,7 @@ def test_the_2b_architecture_encodes_a_page_in_bfloat16(tmp_path, tiny_base, cap
 def test_a_model_says_what_its_ranking_weighs_beside_that_of_words(base):
     assert load_encoder(base).fingerprint.dense_weight == 1
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps(config | {"dense_weight": 0.3}))
-    assert load_encoder(base).fingerprint.dense_weight == 0.3
+    assert load_encoder(base).fingerprint.matches_words is False
+    (base / "config.json").write_text(json.dumps(config | {"dense_weight": 0.3, "matches_words": True}))
+    stated = load_encoder(base).fingerprint
+    assert (stated.dense_weight, stated.matches_words) == (0.3, True)

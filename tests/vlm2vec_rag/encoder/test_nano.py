@@ -59,7 +59,7 @@ def test_it_reads_pages_by_their_pixels_alone(nano):
 def test_it_is_small_whole_and_says_its_weight(nano):
     assert sum(path.stat().st_size for path in NANO_FOLDER.iterdir()) < 30e6
     assert nano.fingerprint.model == NANO and nano.dim == 640
-    assert 0 < nano.fingerprint.dense_weight <= 1
+    assert 0 < nano.fingerprint.dense_weight <= 1 and nano.fingerprint.matches_words
 
 
 def test_equal_words_in_upper_and_lower_case_are_one(nano):

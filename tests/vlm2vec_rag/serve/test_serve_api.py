@@ -40,6 +40,12 @@ def test_search_gives_the_librarys_hits_named_by_ids(client, library):
     )
 
 
+def test_where_nothing_is_found_the_answer_says_what_to_try(client):
+    answer = client.post("/api/search", json={"query": "zeppelin"}).json()
+    assert answer["hits"] == [] and "Check its spelling" in answer["message"]
+    assert "message" not in client.post("/api/search", json={"query": "font sizes"}).json()
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -28,6 +28,7 @@ from vlm2vec_rag.collection.edge.reading import Reading
 from vlm2vec_rag.collection.edge.shard import Shard
 from vlm2vec_rag.collection.edge.to_edge import unsupported
 from vlm2vec_rag.collection.edge.writing import Writing
+from vlm2vec_rag.collection.points import WORDLESS
 from vlm2vec_rag.collection.schema import DENSE
 from vlm2vec_rag.collection.searching import Scored, Search
 from vlm2vec_rag.errors import CollectionError
@@ -115,7 +116,7 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
     # beyond QdrantClient
 
     def rankings(self, collection_name: str, search: Search) -> list[list[Scored]]:
-        """The rankings that `search` asks for, ids and scores only; see `Search.by_side`."""
+        """The rankings that `search` asks for: ids, scores, and which have no words; see `Search.by_side`."""
         conditions = [to_edge.filter_of(each) for each in search.conditions]
         params = to_edge.params_of(search.params)
         batch = edge.QueryBatchRequest(
@@ -128,13 +129,17 @@ class EdgeClient(Reading, Writing, QdrantBase):  # type: ignore[misc]  # query t
                     ),
                     filter=condition,
                     params=params if side == DENSE else None,
+                    with_payload=edge.PayloadSelector.Include([WORDLESS]) if side == DENSE else None,
                 )
                 for side, query in search.sides.items()
                 for condition in conditions
             ]
         )
         responses = self._shard(collection_name).engine.query_batch(batch)
-        return [[Scored(str(point.id), point.score) for point in response] for response in responses]
+        return [
+            [Scored(str(point.id), point.score, is_wordless=bool(point.payload)) for point in response]
+            for response in responses
+        ]
 
     def payloads(self, collection_name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """The payloads of points, by id; those that are not there are left out."""
