@@ -70,7 +70,7 @@ def main() -> None:
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), "torch"], check=True)
         subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), f"{wheel}[{EXTRAS}]"], check=True)
-        blocks = [python, str(ROOT / "tools" / "page_blocks.py"), *map(str, PAGES)]
+        blocks = [python, "-I", str(ROOT / "tools" / "page_blocks.py"), *map(str, PAGES)]
         subprocess.run([*blocks, "--installed", str(folder / "env")], cwd=folder, check=True)
 
 
