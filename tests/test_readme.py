@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -75,6 +76,18 @@ def test_the_blocks_pass_a_strict_type_checker(tmp_path: Path) -> None:
     command += ["--cache-dir", str(ROOT / ".mypy_cache")]  # that of `make check`; a new one takes a minute
     ran = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
+
+
+def test_no_link_between_the_pages_is_dead() -> None:
+    pages = [*PAGES.values(), *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+    links = {(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))}
+    inner = {(page, link) for page, link in links if "://" not in link}
+    assert len(inner) > 20
+    assert sorted(link for page, link in inner if not (page.parent / link).exists()) == []
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(PAGES["README.md"].read_text(encoding="utf-8").splitlines()) < 200
 
 
 def test_commands_are_read_from_console_blocks_only() -> None:

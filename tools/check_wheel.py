@@ -21,7 +21,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "langchain.md", ROOT / "docs" / "llama_index.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXTRAS = "llama-index,langchain,chat,finetune"  # what the pages tell readers to install before they run a block
 
 
