@@ -14,6 +14,7 @@ from vlm2vec_rag.errors import InvalidInput, MediaLimit, UnreadableMedia
 from vlm2vec_rag.hyphens import join, joined
 from vlm2vec_rag.items import Page
 from vlm2vec_rag.media.decode import clean
+from vlm2vec_rag.media.pdf.accents import composed
 from vlm2vec_rag.media.pdf.base import Bookmark, Word
 from vlm2vec_rag.media.pdf.broken import is_broken
 from vlm2vec_rag.media.pdf.engines import Engines
@@ -78,7 +79,7 @@ class PdfFile:
             metadata["text_layer"] = "broken"
             text = ""
         else:
-            text = joined(plain(clean(drawn))).strip()
+            text = joined(composed(plain(clean(drawn)))).strip()
         limit = self._limits.page_chars
         if len(text) > limit:
             metadata["text_cut_at"] = limit
@@ -102,8 +103,8 @@ class PdfFile:
         words = []
         for word in _with_wholes(found):
             x0, y0, x1, y1 = (min(max(edge, 0.0), 1.0) for edge in (word.x0, word.y0, word.x1, word.y1))
-            if x0 < x1 and y0 < y1 and (text := plain(clean(word.text))):
-                words.append(Word(text, x0, y0, x1, y1, plain(clean(word.whole))))
+            if x0 < x1 and y0 < y1 and (text := composed(plain(clean(word.text)))):
+                words.append(Word(text, x0, y0, x1, y1, composed(plain(clean(word.whole)))))
         return words
 
     def export(self, page: int, dpi: float) -> PILImage:

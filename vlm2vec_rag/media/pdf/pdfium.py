@@ -9,6 +9,7 @@ from ctypes import byref, c_int
 from typing import TYPE_CHECKING, Any
 
 from vlm2vec_rag.errors import UnreadableMedia
+from vlm2vec_rag.media.pdf.accents import COMBINING
 from vlm2vec_rag.media.pdf.base import Bookmark, Word, encrypted
 from vlm2vec_rag.media.pdf.pdfium_page import (
     char_box,
@@ -63,10 +64,9 @@ class PdfiumDocument:
 
     def text(self, index: int) -> str:
         with self._text_page(index) as (page, text_page, is_turned):
-            if is_turned:
+            text = "" if is_turned else str(text_page.get_text_bounded(errors="replace"))
+            if is_turned or any(accent in text for accent in COMBINING):
                 text = "".join(self._shown_characters(page, text_page))
-            else:
-                text = str(text_page.get_text_bounded(errors="replace"))
             for mark in _HYPHENS:
                 text = text.replace(mark, "-\n")
             return text

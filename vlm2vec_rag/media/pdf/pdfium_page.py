@@ -13,6 +13,8 @@ from ctypes import byref, c_double, c_float, c_int, c_ulong, c_ushort, sizeof
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from vlm2vec_rag.media.pdf.accents import COMBINING, compose
+
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 Box: TypeAlias = tuple[float, float, float, float]
 
@@ -116,7 +118,17 @@ def is_turned(runs: list[TextRun]) -> bool:
 
 
 def characters(raw: Any, text_page: Any, *, mind_turns: bool) -> Iterator[tuple[int, str]]:
-    """The characters of a text page with their numbers, a line break (number -1) where the direction changes."""
+    """The characters of a text page with their numbers, a line break (number -1) where the direction changes.
+
+    Accents are on their letters.
+    """
+    found = list(_drawn_characters(raw, text_page, mind_turns=mind_turns))
+    if any(char in COMBINING for _, char in found):
+        found = compose(found, lambda index: char_box(raw, text_page, index))
+    return iter(found)
+
+
+def _drawn_characters(raw: Any, text_page: Any, *, mind_turns: bool) -> Iterator[tuple[int, str]]:
     angle, is_open = 0.0, False
     for index in range(raw.FPDFText_CountChars(text_page)):
         code = raw.FPDFText_GetUnicode(text_page, index)
