@@ -213,3 +213,18 @@ def test_a_hyphen_inside_a_line_cuts_nothing(tmp_path, engine):
     file = PdfFile(str(path), MediaSettings(pdf_engine=engine), MediaLimits())
     assert file.page(1).text == "Haupt- satz"
     assert {word.whole for word in file.words(1)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [
+        ([(72, "A whole line"), (72.4, "A whole line")], "A whole line"),
+        ([(72, "This is "), (154.7, "BOLD"), (155.2, "BOLD")], "This is BOLD"),
+        ([(72, "B"), (72.4, "B"), (88.4, "o"), (88.8, "o"), (101.8, "ld"), (102.2, "ld")], "Bold"),
+    ],
+    ids=["a-line", "a-word-in-a-line", "letter-by-letter"],
+)
+def test_what_is_drawn_twice_to_look_bold_is_text_once(tmp_path, engine, runs, text):
+    content = b"".join(b"BT /F 24 Tf %.1f 700 Td (%s) Tj ET " % (left, word.encode()) for left, word in runs)
+    said, words = texts(drawing(tmp_path, content), engine)
+    assert (said, words) == (text, text.split())

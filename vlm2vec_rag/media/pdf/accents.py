@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top
@@ -26,7 +26,8 @@ COMBINING = {
     "\u02da": "\u030a",  # ring
     "\u02dd": "\u030b",  # double acute
 }
-_NEAR = 250  # characters between an accent and its letter; PDFium puts some at the end of their line, or of the next
+_NEAR = 3  # characters between an accent and its letter
+_FAR = 250  # the same for one between spaces: PDFium puts some at the end of their line, or of the next
 # people type an acute as an apostrophe (l´amour, it´s), and a grave as a quotation mark
 _UNTYPED = "".join(COMBINING.keys() - {"`", "\u00b4"})
 _BEFORE = re.compile(f"[{_UNTYPED}][^\\W\\d_]|(?<=[^\\W\\d_]{{2}})\u00b4[aeiouyAEIOUY\u0131]")
@@ -51,8 +52,8 @@ def compose(characters: Sequence[Numbered], box_of: Callable[[int], Box]) -> lis
     for at, (number, char) in enumerate(characters):
         if char not in COMBINING or number < 0:
             continue
-        near = range(max(0, at - _NEAR), min(len(found), at + _NEAR + 1))
-        for other in sorted(near, key=partial(_distance, at)):
+        is_alone = not any(char.isalpha() for _, char in characters[max(0, at - 1) : at + 2])
+        for other in _around(at, _FAR if is_alone else _NEAR, len(found)):
             letter = found[other]
             if letter is None or letter[0] < 0 or not letter[1].isalpha():
                 continue
@@ -64,14 +65,20 @@ def compose(characters: Sequence[Numbered], box_of: Callable[[int], Box]) -> lis
     return [each for each in found if each is not None]
 
 
+def _around(at: int, most: int, count: int) -> Iterator[int]:
+    """Places beside one, the nearest first."""
+    for step in range(1, most + 1):
+        if at + step < count:
+            yield at + step
+        if at >= step:
+            yield at - step
+
+
 def _joined(match: re.Match[str]) -> str:
     return _whole(match[0][1], match[0][0]) or match[0]
 
 
-def _distance(one: int, other: int) -> int:
-    return abs(one - other)
-
-
+@lru_cache(maxsize=1024)
 def _whole(letter: str, accent: str) -> str:
     """A letter with its accent; empty where there is no such letter."""
     whole = unicodedata.normalize("NFC", ("i" if letter == "\u0131" else letter) + COMBINING[accent])

@@ -35,26 +35,39 @@ _ENGLISH = dict(
 )
 # TrueType fonts number their glyphs from the space on in the order of ASCII, from 3: "Hello" becomes "+HOOR"
 _GLYPH_STEP = 29
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def is_broken(text: str) -> bool:
     """Whether the text of a page, as an engine gives it, does not say what the page shows."""
-    chars = [char for char in text if not char.isspace()]
-    count = len(chars)
+    counts = Counter(text)  # distinct characters are few: looked at once each, a page costs little
+    chars = Counter({char: count for char, count in counts.items() if not char.isspace()})
+    count = chars.total()
     if count < 2:
         return False
     controls = len(_CONTROLS.findall(text))
     if controls >= 0.25 * count or (controls >= 3 and controls >= 0.05 * count):
         return True
-    return _mixes_scripts(text) or _is_all_accents(text) or _is_punctuation(chars) or _is_shifted(text)
+    others = sum(count for char, count in chars.items() if char.isalpha() and not char.isascii())
+    return (
+        _mixes_scripts(text, others)
+        or _is_all_accents(text, others)
+        or _is_punctuation(chars)
+        or _is_shifted(chars, others)
+    )
 
 
-def _mixes_scripts(text: str) -> bool:
-    """Whether neighbouring letters belong to scripts that never share a word."""
-    pairs = mixed = 0
-    for one, other in pairwise(text):
-        if one.isalpha() and other.isalpha():
-            pairs += 1
+def _mixes_scripts(text: str, others: int) -> bool:
+    """Whether neighbouring letters belong to scripts that never share a word; `others` are not ASCII."""
+    runs = [run for run in _LETTERS.findall(text) if len(run) > 1]
+    pairs = sum(map(len, runs)) - len(runs)
+    if 2 * others < max(3, 0.25 * pairs):  # each is in two pairs at most
+        return False
+    mixed = 0
+    for run in runs:
+        if run.isascii():
+            continue
+        for one, other in pairwise(run):
             if one.isascii() and other.isascii():
                 continue
             first, second = _script(one), _script(other)
@@ -62,33 +75,39 @@ def _mixes_scripts(text: str) -> bool:
     return mixed >= 3 and mixed >= 0.25 * pairs
 
 
-def _is_all_accents(text: str) -> bool:
+def _is_all_accents(text: str, others: int) -> bool:
     """Whether the words are of accented Latin letters for the most part; no language has more than some 40%."""
+    if others <= 0.6 * 20:
+        return False
     words = [word for word in re.findall(r"[^\W\d_]{3,}", text) if all(char < "\u02b0" for char in word)]
     letters = "".join(words)
     return len(letters) >= 20 and sum(not char.isascii() for char in letters) > 0.6 * len(letters)
 
 
-def _is_punctuation(chars: list[str]) -> bool:
+def _is_punctuation(chars: Counter[str]) -> bool:
     """Whether punctuation of several kinds stands where letters should."""
-    marks = Counter(char for char in chars if char in _PUNCTUATION)
-    letters = sum(char.isalpha() for char in chars)
+    count = chars.total()
+    marks = Counter({char: chars[char] for char in chars if char in _PUNCTUATION})
+    letters = sum(count for char, count in chars.items() if char.isalpha())
     # rows of one mark are rulers and comments
-    return len(chars) >= 8 and len(marks) >= 3 and marks.total() >= 0.25 * len(chars) and letters <= 0.3 * len(chars)
+    return count >= 8 and len(marks) >= 3 and marks.total() >= 0.25 * count and letters <= 0.3 * count
 
 
-def _is_shifted(text: str) -> bool:
+def _is_shifted(chars: Counter[str], others: int) -> bool:
     """Whether the characters are letters moved by a fixed step."""
-    printed = [char for char in text if "!" <= char <= "~"]
-    others = sum(char.isalpha() and not char.isascii() for char in text)
-    if len(printed) < 8 or others > len(printed) / 2 or others > sum(map(str.isalpha, printed)) > 0:
+    printed = Counter({char: count for char, count in chars.items() if "!" <= char <= "~"})
+    total, letters = printed.total(), sum(count for char, count in printed.items() if char.isalpha())
+    if total < 8 or others > total / 2 or others > letters > 0:
         return False
     # digits, points and brackets become letters too, so signs that numbers have not must be among them
-    signs = {char for char in printed if char in _PUNCTUATION}
-    moved = [chr(ord(char) + _GLYPH_STEP) for char in printed]
-    if len(signs) >= 2 and _share_of_letters(printed) < 0.45 and _share_of_letters(moved) > 0.95:
+    signs = [char for char in printed if char in _PUNCTUATION]
+    moved = sum(count for char, count in printed.items() if chr(ord(char) + _GLYPH_STEP).isalpha())
+    if len(signs) >= 2 and letters < 0.45 * total and moved > 0.95 * total:
         return True
-    counts = Counter(char for char in text.lower() if "a" <= char <= "z")
+    counts: Counter[str] = Counter()
+    for char, count in chars.items():
+        if "a" <= char.lower() <= "z":
+            counts[char.lower()] += count
     total = counts.total()
     if total < 100 or len(counts) < 18:
         return False
@@ -97,10 +116,6 @@ def _is_shifted(text: str) -> bool:
         sum(shares[index] * _ENGLISH[chr(ord("a") + (index - step) % 26)] for index in range(26)) for step in range(26)
     ]
     return fits[0] < 0.042 and max(fits) > max(0.058, 1.62 * fits[0])
-
-
-def _share_of_letters(chars: list[str]) -> float:
-    return sum(char.isalpha() for char in chars) / len(chars)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlm2vec_rag.errors import UnreadableMedia
 from vlm2vec_rag.extras import require
 from vlm2vec_rag.media.pdf.base import Bookmark, Word, encrypted
-from vlm2vec_rag.media.pdf.mupdf_layout import Glyph, lines_of, needs_layout, words_of
+from vlm2vec_rag.media.pdf.mupdf_layout import Glyph, lines_of, needs_layout, seems_drawn_twice, words_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -37,7 +37,7 @@ class MupdfDocument:
         if self._document.needs_pass and not any(map(self._document.authenticate, passwords)):
             self.close()
             raise encrypted(path, passwords)
-        # with styles, characters that are drawn twice to look bold come once
+        # with styles, characters that are drawn twice to look bold come once; reading takes twice as long
         self._flags = self._mupdf.TEXTFLAGS_TEXT | self._mupdf.TEXT_COLLECT_STYLES
         with _as_unreadable(path):
             self.page_count: int = self._document.page_count
@@ -68,7 +68,7 @@ class MupdfDocument:
         with _as_unreadable(self._path):
             page = self._document[index]
             hidden = self._hidden(page)
-            text = "" if hidden else str(page.get_text("text", flags=self._flags))
+            text, _ = ("", 0) if hidden else self._plain(page)
             if hidden or needs_layout(text):
                 return "\n".join(line.text.rstrip() for line in lines_of(page, self._flags, is_hidden=hidden))
             return text
@@ -78,10 +78,11 @@ class MupdfDocument:
             page = self._document[index]
             turn, rect = page.rotation_matrix, page.rect  # words come unturned
             hidden = self._hidden(page)
-            if hidden or needs_layout(str(page.get_text("text", flags=self._flags))):
+            text, flags = ("", 0) if hidden else self._plain(page)
+            if hidden or needs_layout(text):
                 found = list(words_of(lines_of(page, self._flags, is_hidden=hidden)))
             else:
-                found = [(word[4], word[:4]) for word in page.get_text("words", flags=self._flags)]
+                found = [(word[4], word[:4]) for word in page.get_text("words", flags=flags)]
             words = []
             for text, corners in found:
                 box = self._mupdf.Rect(corners) * turn
@@ -89,6 +90,15 @@ class MupdfDocument:
                     Word(text, box.x0 / rect.width, box.y0 / rect.height, box.x1 / rect.width, box.y1 / rect.height)
                 )
             return words
+
+    def _plain(self, page: Any) -> tuple[str, int]:
+        """The text of a page as MuPDF lays it out, and the flags it was taken with."""
+        flags = self._mupdf.TEXTFLAGS_TEXT
+        text = str(page.get_text("text", flags=flags))
+        if seems_drawn_twice(text):
+            flags = self._flags
+            text = str(page.get_text("text", flags=flags))
+        return text, flags
 
     def label(self, index: int) -> str:
         with _as_unreadable(self._path):

@@ -30,6 +30,7 @@ _DIGITS = re.compile("[\u0660-\u0669\u06f0-\u06f9]+")
 _LEAST_GAP = 0.2
 _LEAST_GAP_JOINED = 0.12  # Arabic letters hold on to each other
 _SAME_PLACE = 0.25  # of the font size: copies of a line that make it bold or cast its shadow are nearer than that
+_AGAIN = re.compile(r"([^\W\d_]{2,})\1\b")  # "Boldld"
 _SHORTEST_COPY = 3  # characters: shorter lines are alike by chance
 _STACK_GAP = 0.3  # of the font size: what follows below in a column of vertical writing is nearer than that
 
@@ -64,6 +65,16 @@ def needs_layout(text: str) -> bool:
     lines = [line for line in text.split("\n") if len(line) >= _SHORTEST_COPY and not line.isdigit()]
     # a copy follows its line, or all lines have one; others are alike because they say the same
     return len(set(lines)) < 0.75 * len(lines) or any(map(str.__eq__, lines, lines[1:]))
+
+
+def seems_drawn_twice(text: str) -> bool:
+    """Whether some of a text may stand there twice, drawn twice to look bold: a part of a line comes again."""
+    lines = [stripped for line in text.split("\n") if (stripped := line.strip())]
+    return bool(_AGAIN.search(text)) or any(
+        (one.endswith(other) and not other.isdigit() and (len(other) > 1 or not other.isascii()))
+        or (one[-1] == other[0] and not one[-1].isascii())
+        for one, other in pairwise(lines)
+    )
 
 
 def lines_of(page: Any, flags: int, *, is_hidden: Callable[[Glyph], bool] | None = None) -> list[Line]:
