@@ -33,6 +33,12 @@ Score: TypeAlias = Callable[[str, Sequence[Candidate]], Sequence[float]]
 """A question and candidates to one number each; more is better."""
 
 
+def name_of(model: object) -> str:
+    """What traces call a model: the name that it has, or that of its function or class."""
+    named = [getattr(model, name, None) for name in ("model_name", "name_or_path", "__name__")]
+    return next((name for name in named if isinstance(name, str)), type(model).__name__)
+
+
 def rerank(
     question: str,
     hits: Sequence[Hit],

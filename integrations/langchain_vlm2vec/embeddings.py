@@ -229,7 +229,8 @@ class VLM2VecEmbeddings(BaseModel, Embeddings):
     def _run(
         self, name: str, inputs: dict[str, Any], encode: Callable[[Encoder], Vectors], callbacks: Callbacks = None
     ) -> Vectors:
-        return traced(name, inputs, lambda: encode(self.load()), parent=callbacks, own=self.callbacks)
+        model = self.encoder.fingerprint.model if self.encoder is not None else self.model or DEFAULT_MODEL
+        return traced(name, inputs, lambda: encode(self.load()), model=model, parent=callbacks, own=self.callbacks)
 
     # copies share the loaded model in this process, and load it anew in another one
 

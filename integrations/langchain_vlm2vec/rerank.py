@@ -19,7 +19,23 @@ class VisualRerank(BaseDocumentCompressor):
     `score` is any model: a function of the question and candidates, which have words, images or both, to one number
     each, more is better. See `vlm2vec_rag.reranking.Candidate`. The number stands in the metadata as `relevance_score`.
 
-    >>> VisualRerank(score=lambda question, candidates: [look(question, each.images, each.text) for each in candidates])
+    Setup:
+        .. code-block:: bash
+
+            pip install "vlm2vec-rag[langchain]" langchain-classic
+
+    Instantiate:
+        .. code-block:: python
+
+            def look(question, candidates):
+                return [my_model(question, each.images, each.text) for each in candidates]
+
+            reranker = VisualRerank(score=look, top_n=3)
+
+    Usage:
+        .. code-block:: python
+
+            ContextualCompressionRetriever(base_compressor=reranker, base_retriever=retriever).invoke("something red")
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

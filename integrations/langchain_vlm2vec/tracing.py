@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 
 def traced(
-    name: str, inputs: dict[str, Any], embed: Callable[[], Vectors], *, parent: Callbacks = None, own: Callbacks = None
+    name: str,
+    inputs: dict[str, Any],
+    embed: Callable[[], Vectors],
+    *,
+    model: str,
+    parent: Callbacks = None,
+    own: Callbacks = None,
 ) -> Vectors:
     """Embed, giving (B, D), inside a run of that name: below `parent`, else below what this thread works for.
 
-    Handlers see `on_chain_start`, and `on_chain_end` or `on_chain_error`. The run's output says how many vectors there
+    Handlers see `on_chain_start`, with the model in the metadata under the names that LangSmith knows, and
+    `on_chain_end` or `on_chain_error`. The run's output says how many vectors there
     are and how wide, and holds none: a trace of thousands of floats helps nobody.
     """
     around = ensure_config()
@@ -29,6 +36,7 @@ def traced(
         own,
         inheritable_tags=around.get("tags"),
         inheritable_metadata=around.get("metadata"),
+        local_metadata={"ls_provider": "vlm2vec_rag", "ls_model_name": model},
     )
     run = manager.on_chain_start({"name": "VLM2VecEmbeddings"}, inputs, name=name)
     try:

@@ -15,6 +15,7 @@ from llama_index_instrumentation import get_dispatcher
 
 from llama_index_vlm2vec.nodes import words
 from vlm2vec_rag.errors import InvalidInput
+from vlm2vec_rag.reranking import name_of
 
 dispatcher = get_dispatcher(__name__)
 
@@ -42,11 +43,13 @@ class TextRerank(BaseNodePostprocessor):
     top_n: int | None = Field(default=None, ge=1, description="At most so many nodes; None keeps all.")
 
     _score: Score = PrivateAttr()
+    _name: str = PrivateAttr()
 
     def __init__(self, reranker: Score | CrossEncoder, top_n: int | None = None, **settings: Any) -> None:
         """Take a reranker: a function of a question and texts to scores, higher is better; or a CrossEncoder."""
         fields: dict[str, Any] = {"top_n": top_n, **settings}
         super().__init__(**fields)
+        self._name = name_of(reranker)
         predict = getattr(reranker, "predict", None)
         if predict is not None:
             self._score = lambda question, texts: predict([(question, text) for text in texts])
@@ -71,9 +74,8 @@ class TextRerank(BaseNodePostprocessor):
             EventPayload.QUERY_STR: question,
             EventPayload.TOP_K: self.top_n,
         }
-        dispatcher.event(
-            ReRankStartEvent(query=question, nodes=nodes, top_n=self.top_n or len(nodes), model_name="TextRerank")
-        )
+        top_n = self.top_n or len(nodes)
+        dispatcher.event(ReRankStartEvent(query=question, nodes=nodes, top_n=top_n, model_name=self._name))
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
             reranked = list(nodes)
             for rank, each in zip(ranks, self._reranked(question, [nodes[rank] for rank in ranks]), strict=True):

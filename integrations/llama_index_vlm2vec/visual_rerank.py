@@ -12,7 +12,7 @@ from llama_index_instrumentation import get_dispatcher
 
 from llama_index_vlm2vec.nodes import to_payload, words
 from vlm2vec_rag.items import Hit
-from vlm2vec_rag.reranking import Score, rerank
+from vlm2vec_rag.reranking import Score, name_of, rerank
 
 dispatcher = get_dispatcher(__name__)
 
@@ -49,7 +49,7 @@ class VisualRerank(BaseNodePostprocessor):
         if not question.strip() or not nodes:
             return nodes[: self.top_n]
         top_n = self.top_n or len(nodes)
-        dispatcher.event(ReRankStartEvent(query=question, nodes=nodes, top_n=top_n, model_name="VisualRerank"))
+        dispatcher.event(ReRankStartEvent(query=question, nodes=nodes, top_n=top_n, model_name=name_of(self._score)))
         order = rerank(
             question, [_hit(each) for each in nodes], self._score, max_pixels=self.max_pixels, frames=self.frames
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from langchain_core.documents import Document
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 from langchain_core.tools.retriever import create_retriever_tool
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_vlm2vec import MediaLoader, VLM2VecEmbeddings, VLM2VecRetriever, VLM2VecVectorStore
 from PIL import Image
 from pydantic import ValidationError
@@ -248,3 +250,15 @@ def test_traces_say_what_answers(memory_store: VLM2VecVectorStore) -> None:
     params = VLM2VecRetriever(vectorstore=memory_store)._get_ls_params()
     assert params["ls_vector_store_provider"] == "VLM2VecVectorStore"
     assert params["ls_embedding_provider"] == "VLM2VecEmbeddings"
+
+
+def test_a_trace_holds_the_model_and_the_scores(filled: VLM2VecVectorStore, tiny: dict[str, Any]) -> None:
+    collected = RunCollectorCallbackHandler()
+    hits = VLM2VecRetriever(vectorstore=filled, k=2).invoke("emission targets", config={"callbacks": [collected]})
+    [run] = collected.traced_runs
+    sent = [json.loads(document.model_dump_json()) for document in (run.outputs or {})["documents"]]
+    assert [document["score"] for document in sent] == [hit.score for hit in hits]  # type: ignore[attr-defined]
+    assert (run.extra or {})["metadata"]["ls_embedding_model"] == filled.library.fingerprint.model
+    [embedding] = run.child_runs
+    told = (embedding.extra or {})["metadata"]
+    assert (embedding.name, told["ls_provider"], told["ls_model_name"]) == ("embed_query", "vlm2vec_rag", tiny["model"])

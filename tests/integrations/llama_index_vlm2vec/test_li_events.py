@@ -14,7 +14,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.embeddings.vlm2vec import VLM2VecEmbedding
 from llama_index.indices.vlm2vec import VLM2VecIndex
-from llama_index.postprocessor.vlm2vec import TextRerank
+from llama_index.postprocessor.vlm2vec import TextRerank, VisualRerank
 from llama_index.retrievers.vlm2vec import VLM2VecRetriever
 from llama_index.vector_stores.vlm2vec import VLM2VecVectorStore
 
@@ -107,5 +107,13 @@ def test_reranking_is_told(nodes: list[Any], heard: Heard, embed_model: VLM2VecE
     store.add(nodes)
     found = VLM2VecRetriever(store.library, mode="bm25").retrieve("emission targets")
     heard.events.clear()
-    TextRerank(lambda question, texts: [1.0] * len(texts)).postprocess_nodes(found, query_str="emission targets")
-    assert heard.counts() == {"ReRankStartEvent": 1, "ReRankEndEvent": 1}
+
+    def my_judge(question: str, candidates: Any) -> list[float]:
+        return [0.5] * len(candidates)
+
+    for reranker in (TextRerank(my_judge), VisualRerank(my_judge)):
+        heard.events.clear()
+        reranker.postprocess_nodes(found, query_str="emission targets")
+        assert heard.counts() == {"ReRankStartEvent": 1, "ReRankEndEvent": 1}
+        start, end = heard.events
+        assert start.model_name == "my_judge" and [each.score for each in end.nodes] == [0.5]
