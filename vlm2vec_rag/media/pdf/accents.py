@@ -28,6 +28,7 @@ COMBINING = {
 }
 _NEAR = 3  # characters between an accent and its letter
 _FAR = 250  # the same for one between spaces: PDFium puts some at the end of their line, or of the next
+_MOST_ALONE = 60  # of a page; a table of signs has more
 # people type an acute as an apostrophe (l´amour, it´s), and a grave as a quotation mark
 _UNTYPED = "".join(COMBINING.keys() - {"`", "\u00b4"})
 _BEFORE = re.compile(f"[{_UNTYPED}][^\\W\\d_]|(?<=[^\\W\\d_]{{2}})\u00b4[aeiouyAEIOUY\u0131]")
@@ -49,11 +50,13 @@ def compose(characters: Sequence[Numbered], box_of: Callable[[int], Box]) -> lis
     """
     box_of = lru_cache(maxsize=None)(box_of)
     found: list[Numbered | None] = list(characters)
+    far = 0
     for at, (number, char) in enumerate(characters):
         if char not in COMBINING or number < 0:
             continue
-        is_alone = not any(char.isalpha() for _, char in characters[max(0, at - 1) : at + 2])
-        for other in _around(at, _FAR if is_alone else _NEAR, len(found)):
+        is_alone = not any(each.isalpha() for _, each in characters[max(0, at - 1) : at + 2])
+        far += is_alone
+        for other in _around(at, _FAR if is_alone and far <= _MOST_ALONE else _NEAR, len(found)):
             letter = found[other]
             if letter is None or letter[0] < 0 or not letter[1].isalpha():
                 continue
