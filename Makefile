@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench torture format clean
 
 demo: .venv/base       ## index the sample collection and answer five questions
 	$(BIN)/vlm2vec-rag demo
@@ -21,6 +21,9 @@ check: .venv/dev       ## format, lint, types and tests: what CI runs
 
 bench: .venv/dev       ## measure, as ratios against a named peer in the same run
 	$(BIN)/python benchmarks/run.py
+
+torture: .venv/dev     ## kill it, feed it poison, fill its disk, run it for long: half an hour, one table
+	$(BIN)/python benchmarks/torture
 
 format: .venv/dev      ## put the code in shape
 	$(BIN)/ruff format .

@@ -8,6 +8,7 @@ either way; and on Linux every process started from here ends with this one.
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -23,7 +24,7 @@ from typing import Any, ClassVar, NoReturn
 import typer
 from typer.core import TyperGroup
 
-PATIENCE_S = 1.7  # for putting things away; the rest of two seconds is for the system to end a large process
+PATIENCE_S = 1.4  # for putting things away; the rest of two seconds is for the system to end a large process
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _FORGIVEN = 0  # written in place of a signal's number: the last one was dealt with
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
@@ -65,11 +66,12 @@ def handled() -> Iterator[None]:
     try:
         yield
     finally:
-        if watch.asked is None:  # else the process is about to end, and the watch goes on until it has
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            watch.close()
-            _Watch.current = None
+        if watch.asked is not None:
+            _end(watch.asked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        watch.close()
+        _Watch.current = None
 
 
 @contextmanager
@@ -187,6 +189,16 @@ def _what_is_kept() -> str:
     with suppress(Exception):  # asked from another thread while the work goes on
         return _kept[-1]() if _kept else ""
     return ""
+
+
+def _end(number: int) -> NoReturn:
+    """End the process once all is put away. The interpreter's own end takes long with torch, and joins threads."""
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(128 + number)
 
 
 def _say(kept: str) -> None:

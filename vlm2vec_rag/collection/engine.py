@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlm2vec_rag.collection.searching import Ranking, Scored, Search
-from vlm2vec_rag.errors import CollectionError, VlmRagError
+from vlm2vec_rag.errors import CollectionDamaged, CollectionError, VlmRagError
 
 if TYPE_CHECKING:
     from qdrant_client.client_base import QdrantBase
@@ -69,6 +69,13 @@ class Engine:
             raise
         except Exception as error:
             raise self.explain(error, doing) from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of pyo3: the embedded engine gave up, and it is no Exception
+                raise
+            raise CollectionDamaged(
+                f"{self.location} is damaged: the engine gave up when it was to {doing} ({error}); restore it from a "
+                "backup, or remove it and index again"
+            ) from error
 
     def is_copy_missing(self, error: Exception) -> bool:
         """Whether a read that asked all copies failed because one is on a node that is down."""

@@ -19,11 +19,12 @@ from points_and_places import DIM, FINGERPRINT, page
 from vlm2vec_rag.collection import Filter, open_collection, repair_collection
 from vlm2vec_rag.collection.edge import building
 from vlm2vec_rag.collection.edge import config as engine_config
+from vlm2vec_rag.collection.edge.client import EdgeClient
 from vlm2vec_rag.collection.edge.shard import ROOM_BYTES, SPARE_POINTS
 from vlm2vec_rag.disk import copy_sparse, disk_bytes
 from vlm2vec_rag.errors import CollectionDamaged, CollectionError, CollectionLocked, DiskFull
 
-POINTS = [page(number, f"word{number}") for number in range(200)]
+POINTS = [page(number, f"word{number}", encoded=True) for number in range(200)]
 SUPPORT = Path(__file__).parents[2] / "support"
 
 
@@ -206,6 +207,7 @@ BROKEN = {
     "payloads zeroed": zeroed("payload_storage/page_0.dat"),
     "vectors zeroed": zeroed("vector_storage-dense/vectors/chunk_0.mmap"),
     "vectors emptied": emptied("vector_storage-dense/vectors/chunk_0.mmap"),
+    "vectors' size removed": removed("vector_storage-dense/vectors/status.dat"),
     "segment unreadable": cut("segment.json"),
     "description cut": cut("collection.json"),
     "shard removed": removed("shard-*"),
@@ -236,6 +238,21 @@ def test_damage_that_leaves_nothing_to_keep_is_told(folder: Path, damage: Any) -
     with pytest.raises(CollectionDamaged, match="restore it from a backup, or remove") as told:
         open_collection(folder, fingerprint=FINGERPRINT)
     assert str(folder) in str(told.value)
+
+
+def test_a_panic_of_the_engine_in_a_search_is_damage_that_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the quantized vectors are cut: pyo3's PanicException is no Exception, and would be a traceback."""
+    panic = type("PanicException", (BaseException,), {})
+
+    def gives_up(*_: Any) -> None:
+        raise panic("vector not found")
+
+    with open_collection(folder) as collection:
+        monkeypatch.setattr(EdgeClient, "rankings", gives_up)
+        with pytest.raises(CollectionDamaged, match=r"gave up when it was to search \(vector not found\); restore it"):
+            collection.search(np.ones(DIM), mode="dense")
 
 
 def test_a_collection_of_an_older_version_opens(folder: Path) -> None:

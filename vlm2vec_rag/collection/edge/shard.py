@@ -21,6 +21,7 @@ from vlm2vec_rag.collection.edge.checks import VectorRules
 from vlm2vec_rag.collection.edge.config import dense_params, edge_config
 from vlm2vec_rag.collection.edge.folder import Description, new_shard_name, read_only
 from vlm2vec_rag.collection.record import METADATA_KEY
+from vlm2vec_rag.collection.schema import DENSE
 from vlm2vec_rag.disk import check_room, copy_sparse, disk_bytes, sync_tree
 from vlm2vec_rag.errors import CollectionDamaged, CollectionError, DiskFull, InvalidInput
 
@@ -388,9 +389,14 @@ class Shard:
 
 
 def _is_hollow(point: Any) -> bool:
-    """Whether a point of this library lost what each of them has: a source, and vectors that point somewhere."""
-    vectors = point.vector.values() if isinstance(point.vector, dict) else ()
-    return not (point.payload or {}).get("source") or any(isinstance(each, list) and not any(each) for each in vectors)
+    """Whether a point of this library lost what each of them has: a source, and vectors that point somewhere.
+
+    A vector whose file is gone is just not there, so the payload of what was encoded says that there was one.
+    """
+    payload = point.payload or {}
+    vectors = point.vector if isinstance(point.vector, dict) else {}
+    is_blank = any(isinstance(each, list) and not any(each) for each in vectors.values())
+    return not payload.get("source") or is_blank or (bool(payload.get("encoded")) and DENSE not in vectors)
 
 
 def _first_line(error: BaseException) -> str:
