@@ -45,7 +45,8 @@ def run(folder: Path, seed: int, short: bool) -> Iterator[Row]:
         if last[what] > first[what] + 2:
             row.broke.append(f"{what} grew from {first[what]:.0f} to {last[what]:.0f}")
     disk = ended.result["disk"]
-    if disk["all removed"] > disk["empty"] + LOG_MB:
+    # disk comes back when the index is built anew, for which the short form has too few points
+    if not short and disk["all removed"] > disk["empty"] + LOG_MB:
         row.broke.append(
             f"removing all left {disk['all removed']:.0f} MB on disk, {disk['empty']:.0f} MB when it was new"
         )
