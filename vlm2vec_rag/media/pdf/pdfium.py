@@ -37,6 +37,7 @@ class PdfiumDocument:
         self._pdfium, self._raw = pypdfium2, pypdfium2.raw
         self._path, self._passwords = path, passwords
         self._to_read: Any = None  # a second copy, on which annotations become content
+        self._open_page: tuple[int, Any] | None = None
         self._document = self._open()
         with self._as_unreadable():
             self.page_count = len(self._document)
@@ -50,13 +51,14 @@ class PdfiumDocument:
         raw = self._raw
         with self._page(index) as page:
             # page.render() takes a scale and rounds the size up; the model's size must be met exactly
-            bitmap = self._pdfium.PdfBitmap.new_native(width, height, raw.FPDFBitmap_BGRx, rev_byteorder=True)
+            # three bytes a pixel: the same pixels as of four, which then have to be converted
+            bitmap = self._pdfium.PdfBitmap.new_native(width, height, raw.FPDFBitmap_BGR, rev_byteorder=True)
             bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
             flags = raw.FPDF_ANNOT | raw.FPDF_REVERSE_BYTE_ORDER
             raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
             if self._document.formenv:
                 raw.FPDF_FFLDraw(self._document.formenv, bitmap, page, 0, 0, width, height, 0, flags)
-            image: PILImage = bitmap.to_pil().convert("RGB")
+            image: PILImage = bitmap.to_pil()
             return image
 
     def undecoded(self) -> str:
@@ -104,6 +106,7 @@ class PdfiumDocument:
         return entries
 
     def close(self) -> None:
+        self._close_page()
         self._document.close()
         if self._to_read is not None:
             self._to_read.close()
@@ -142,12 +145,17 @@ class PdfiumDocument:
 
     @contextmanager
     def _page(self, index: int) -> Iterator[Any]:
+        """A page as it is in the file; it stays open between its size, its image and its text."""
         with self._as_unreadable():
-            page = self._document[index]
-            try:
-                yield page
-            finally:
-                page.close()
+            if self._open_page is None or self._open_page[0] != index:
+                self._close_page()
+                self._open_page = index, self._document[index]
+            yield self._open_page[1]
+
+    def _close_page(self) -> None:
+        if self._open_page is not None:
+            self._open_page[1].close()
+            self._open_page = None
 
     @contextmanager
     def _text_page(self, index: int) -> Iterator[tuple[Any, Any, bool]]:
@@ -160,6 +168,8 @@ class PdfiumDocument:
                 yield page, text_page, is_turned(runs)
             finally:
                 text_page.close()
+                if any(run.is_layered for run in runs):  # what was hidden or painted for the test stays so
+                    self._close_page()
 
     @contextmanager
     def _page_to_read(self, index: int) -> Iterator[Any]:
