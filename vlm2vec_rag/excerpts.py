@@ -14,6 +14,8 @@ SHORTEST = 3  # letters: shorter words are in every sentence
 COMMON = frozenset(
     "the and for are was how who what where when which does did with from that this into you your".split()
 )
+# an ASCII word with nothing but marks around it, which has no other spelling
+_PLAIN = re.compile(r"[!-/:-@\[-^`{-~]*([A-Za-z]+)[!-/:-@\[-^`{-~]*")
 STEM = 5  # letters that decide whether two words are forms of one: chart, charts, charting
 
 
@@ -30,10 +32,10 @@ def excerpt(text: str, question: str = "", length: int = 160) -> str:
         return line
     words = [match.span() for match in re.finditer(r"\S+", line)]
     wanted = stems(question)
-    found = [wanted & stems_of_word(line[start:end]) for start, end in words]
+    found = [wanted & stems_of_word(line[start:end]) for start, end in words] if wanted else [set()] * len(words)
     counts = Counter(stem for each in found for stem in each)
     # a word that stands everywhere says little about where to look
-    weights = [sum(1 / counts[stem] for stem in each) for each in found]
+    weights = [sum(1 / counts[stem] for stem in each) if each else 0.0 for each in found]
     best, best_weight, last, weight = 0, 0.0, 0, 0.0
     for first in range(len(words)):
         while last < len(words) and words[last][1] - words[first][0] <= length - 2:
@@ -61,6 +63,9 @@ def stems(text: str) -> set[str]:
 @lru_cache(maxsize=1 << 16)
 def stems_of_word(word: str) -> frozenset[str]:
     """`stems` of a single word; the words of a language are few, so each is looked at once."""
+    if plain := _PLAIN.fullmatch(word):
+        small = plain[1].lower()
+        return frozenset((small[:STEM],) if len(small) >= SHORTEST and small not in COMMON else ())
     return frozenset(stems(word))
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlm2vec_rag.excerpts import excerpt
+from vlm2vec_rag.excerpts import excerpt, stems, stems_of_word
 from vlm2vec_rag.hyphens import joined
 
 TEXT = (
@@ -33,3 +33,13 @@ def test_it_fits_and_only_folds_and_cuts(text, question, length):
 def test_no_word_is_cut(words):
     shown = excerpt(" ".join(words), "revenue", 60).strip("…").split()
     assert set(shown) <= set(words)
+
+
+@given(st.text(st.characters(max_codepoint=0x17F), max_size=12).filter(lambda word: not any(map(str.isspace, word))))
+def test_the_short_way_for_plain_words_is_no_other(word):
+    assert stems_of_word(word) == stems(word)
+
+
+def test_plain_words_among_marks():
+    for word in ("(the", "Charts,", "_foo_", "foo-", "-foo", "don't", "[chart]", "a_b", "^x^", "{abc}", "~abc|", "of"):
+        assert stems_of_word(word) == stems(word), word
