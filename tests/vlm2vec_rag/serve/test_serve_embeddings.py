@@ -103,13 +103,14 @@ def test_coheres_client_gets_both_sides(address, encoder, picture):
     import cohere
 
     image, uri = picture
-    client = cohere.ClientV2(api_key=TOKEN, base_url=address)
-    found = client.embed(model="tiny", input_type="search_document", texts=TEXTS, embedding_types=["float"])
-    np.testing.assert_allclose(found.embeddings.float_, encoder.encode_items(TEXTS), **CLOSE)
-    asked = client.embed(model="tiny", input_type="search_query", texts=TEXTS[:1], embedding_types=["float"])
-    np.testing.assert_allclose(asked.embeddings.float_, encoder.encode_queries(TEXTS[:1]), **CLOSE)
-    shown = client.embed(model="tiny", input_type="image", images=[uri], embedding_types=["float"])
-    np.testing.assert_allclose(shown.embeddings.float_, encoder.encode_items([Image(image=image)]), **CLOSE)
+    with httpx.Client(timeout=60) as http:  # it closes none of its own
+        client = cohere.ClientV2(api_key=TOKEN, base_url=address, httpx_client=http)
+        found = client.embed(model="tiny", input_type="search_document", texts=TEXTS, embedding_types=["float"])
+        np.testing.assert_allclose(found.embeddings.float_, encoder.encode_items(TEXTS), **CLOSE)
+        asked = client.embed(model="tiny", input_type="search_query", texts=TEXTS[:1], embedding_types=["float"])
+        np.testing.assert_allclose(asked.embeddings.float_, encoder.encode_queries(TEXTS[:1]), **CLOSE)
+        shown = client.embed(model="tiny", input_type="image", images=[uri], embedding_types=["float"])
+        np.testing.assert_allclose(shown.embeddings.float_, encoder.encode_items([Image(image=image)]), **CLOSE)
 
 
 def test_inputs_of_words_and_images_together(post, encoder, picture):
