@@ -57,7 +57,7 @@ class MupdfDocument:
             page = self._document[index]
             scale = self._mupdf.Matrix(width / page.rect.width, height / page.rect.height)
             pixmap = page.get_pixmap(matrix=scale, colorspace=self._mupdf.csRGB, alpha=False)
-            image = Image.frombytes("RGB", (pixmap.width, pixmap.height), pixmap.samples)
+            image = Image.frombytes("RGB", (pixmap.width, pixmap.height), pixmap.samples_mv)
         return image if image.size == (width, height) else image.crop((0, 0, width, height))
 
     def undecoded(self) -> str:
