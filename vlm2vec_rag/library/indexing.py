@@ -371,6 +371,6 @@ def _check_prune(gone: Sequence[str], known: Mapping[str, object]) -> None:
 def _fail(report: IndexReport, callback: IndexCallback | None, source: str, reason: str) -> None:
     source, reason = displayable(source), displayable(reason)
     report.failures.append(Failure(source=source, reason=reason))
-    logger.info("%s failed: %s", source, reason)
+    logger.debug("%s failed: %s", source, reason)  # the callback and the report tell it already
     if callback:
         callback.file_done(source, reason)
