@@ -66,10 +66,11 @@ def search_command(
     elif hits:
         print_hits(hits, question)
     elif unmatched:
-        note(f"nothing indexed matches --source {', '.join(unmatched)}; see what is with: vlm2vec-rag list")
+        note(f"nothing indexed matches --source {', '.join(unmatched)}; see what is there: vlm2vec-rag list")
     else:
         nearest = "; --mode dense shows what looks nearest" if has_sight and mode in (None, "hybrid") else ""
-        note(f"nothing found: check the spelling, or ask with other words{nearest}; see what is with: vlm2vec-rag list")
+        ask = f"check the spelling, or ask with other words{nearest}"
+        note(f"nothing found: {ask}; see what is there: vlm2vec-rag list")
     if open_first and hits:
         open_hit(hits[0])
 

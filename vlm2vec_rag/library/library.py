@@ -192,7 +192,7 @@ class Library:
                 found = named(check_source(each), known)
                 if not found:
                     raise CollectionError(
-                        f"{os.fspath(each)!r} is not in the collection; see what is with: vlm2vec-rag list"
+                        f"{os.fspath(each)!r} is not in the collection; see what is there: vlm2vec-rag list"
                     )
                 wanted.update(found)
             if wanted:
