@@ -22,7 +22,7 @@ check: .venv/dev       ## format, lint, types and tests: what CI runs
 bench: .venv/dev       ## measure, as ratios against a named peer in the same run
 	$(BIN)/python benchmarks/run.py
 
-torture: .venv/dev     ## kill it, feed it poison, fill its disk, run it for long: half an hour, one table
+torture: .venv/dev     ## kill it, feed it poison, fill its disk, run it for long; one table
 	$(BIN)/python benchmarks/torture
 
 format: .venv/dev      ## put the code in shape

@@ -1,7 +1,7 @@
 """Kill it, feed it poison, fill its disk, damage it, cut its connections, run it for hours: does it keep its word?
 
-    python benchmarks/torture                 the long form, about half an hour on two cores
-    python benchmarks/torture --short         under a minute; the tests run it
+    python benchmarks/torture                 the long form: more than half an hour on two cores
+    python benchmarks/torture --short         a minute or two; the tests run it
     python benchmarks/torture kills disk      some parts
     python benchmarks/torture --markdown torture.md
 

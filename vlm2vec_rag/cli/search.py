@@ -69,8 +69,8 @@ def search_command(
         note(f"nothing indexed matches --source {', '.join(unmatched)}; see what is there: vlm2vec-rag list")
     else:
         nearest = "; --mode dense shows what looks nearest" if has_sight and mode in (None, "hybrid") else ""
-        ask = f"check the spelling, or ask with other words{nearest}"
-        note(f"nothing found: {ask}; see what is there: vlm2vec-rag list")
+        advice = f"check the spelling, or ask with other words{nearest}"
+        note(f"nothing found: {advice}; see what is there: vlm2vec-rag list")
     if open_first and hits:
         open_hit(hits[0])
 

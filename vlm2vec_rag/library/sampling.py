@@ -14,7 +14,7 @@ from vlm2vec_rag.pixels import MIN_PIXELS
 
 FILES = 20  # read of a folder, spread over all of it
 ITEMS = 2  # of each
-DEAR_FILES = 3  # office documents, which are converted first, and videos, which are decoded
+COSTLY_FILES = 3  # office documents, which are converted first, and videos, which are decoded
 CLIP_S = 60.0
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def sample_texts(files: Sequence[tuple[Path, MediaInfo]], reader: MediaReader) -
     for path, info in spread([*by_kind.get("text", []), *by_kind.get("pdf", [])], FILES):
         texts += _texts(path, info, reader)
     for kind in ("document", "video"):
-        for path, info in spread(by_kind.get(kind, []), DEAR_FILES if not texts else 0):
+        for path, info in spread(by_kind.get(kind, []), COSTLY_FILES if not texts else 0):
             texts += _texts(path, info, reader)
     return texts
 

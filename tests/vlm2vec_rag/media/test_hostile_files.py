@@ -258,7 +258,7 @@ def test_after_a_fork_the_parent_s_worker_is_left_alone(good):
 def test_nothing_is_left_open_by_files_that_fail(tmp_path, good):
     folder = Path("/proc/self/fd")
     if not folder.exists():
-        pytest.skip("Linux")
+        pytest.skip("open files are listed by /proc, which only Linux has")
     path = mixed(tmp_path / "bad.pdf", {1}, 2)
     with MediaReader(MediaSettings(pdf_engine="pypdfium2"), MediaLimits(seconds_per_item=0.5)) as reader:
         assert is_read(reader, good)

@@ -37,7 +37,7 @@ class PdfiumDocument:
         self._pdfium, self._raw = pypdfium2, pypdfium2.raw
         self._path, self._passwords = path, passwords
         self._to_read: Any = None  # a second copy, on which annotations become content
-        self._open_page: tuple[int, Any] | None = None
+        self._kept_page: tuple[int, Any] | None = None
         self._document = self._open()
         with self._as_unreadable():
             self.page_count = len(self._document)
@@ -147,15 +147,15 @@ class PdfiumDocument:
     def _page(self, index: int) -> Iterator[Any]:
         """A page as it is in the file; it stays open between its size, its image and its text."""
         with self._as_unreadable():
-            if self._open_page is None or self._open_page[0] != index:
+            if self._kept_page is None or self._kept_page[0] != index:
                 self._close_page()
-                self._open_page = index, self._document[index]
-            yield self._open_page[1]
+                self._kept_page = index, self._document[index]
+            yield self._kept_page[1]
 
     def _close_page(self) -> None:
-        if self._open_page is not None:
-            self._open_page[1].close()
-            self._open_page = None
+        if self._kept_page is not None:
+            self._kept_page[1].close()
+            self._kept_page = None
 
     @contextmanager
     def _text_page(self, index: int) -> Iterator[tuple[Any, Any, bool]]:
