@@ -1,4 +1,4 @@
-"""What may be shown to a person: strings that come from files, and sizes.
+"""What may be shown to a person: strings that come from files, sizes and counts.
 
 A file name, a title or an error message can hold control characters, which move a terminal's cursor, rename its window
 or hide what follows; and a file name can hold bytes that are no text at all.
@@ -19,6 +19,11 @@ def size_of(n_bytes: float) -> str:
         if n_bytes >= unit:
             return f"{n_bytes / unit:.3g} {name}"
     return f"{n_bytes / 1e3:.3g} kB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def displayable(text: str | os.PathLike[str]) -> str:

@@ -17,8 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from vlm2vec_rag.library.progress import counted
-from vlm2vec_rag.terminal import displayable
+from vlm2vec_rag.terminal import counted, displayable
 
 if TYPE_CHECKING:
     from vlm2vec_rag.items import Hit

@@ -12,7 +12,8 @@ from vlm2vec_rag.cli.console import err, note, print_report
 from vlm2vec_rag.cli.options import BuildOptions, with_options
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.interrupts import keeping
-from vlm2vec_rag.library.progress import IndexProgress, counted
+from vlm2vec_rag.library.progress import IndexProgress
+from vlm2vec_rag.terminal import counted
 
 if TYPE_CHECKING:
     from vlm2vec_rag.library import IndexReport, Library

@@ -14,7 +14,7 @@ from rich.table import Table
 from vlm2vec_rag.cli.console import err, note, out, print_json, short
 from vlm2vec_rag.cli.options import PlaceOptions, SpreadOptions, with_options
 from vlm2vec_rag.interrupts import keeping
-from vlm2vec_rag.library.progress import counted
+from vlm2vec_rag.terminal import counted
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 

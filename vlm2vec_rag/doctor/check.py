@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from vlm2vec_rag.terminal import counted
+
 State: TypeAlias = Literal["ok", "warning", "fault"]
 
 
@@ -20,6 +22,13 @@ class Check:
     next_step: str = ""  # where it is not ok: what to do about it
 
 
+def within(name: str, distance: float, tolerance: float, *, got: str, next_step: str) -> Check:
+    """A check of how far vectors are apart: a fault beyond the tolerance."""
+    if distance <= tolerance:
+        return Check(name=name, got=got)
+    return Check(name=name, state="fault", got=got, expected=f"at most {tolerance:g}", next_step=next_step)
+
+
 def worst(checks: Sequence[Check]) -> State:
     """The gravest state among them."""
     states = {check.state for check in checks}
@@ -31,12 +40,8 @@ def verdict(checks: Sequence[Check]) -> str:
     faults = [check.name for check in checks if check.state == "fault"]
     warnings = [check.name for check in checks if check.state == "warning"]
     if faults:
-        beside = f", and {_counted(len(warnings), 'warning')}" if warnings else ""
-        return f"{_counted(len(faults), 'fault')}: {', '.join(faults)}{beside}"
+        beside = f", and {counted(len(warnings), 'warning')}" if warnings else ""
+        return f"{counted(len(faults), 'fault')}: {', '.join(faults)}{beside}"
     if warnings:
-        return f"it works, with {_counted(len(warnings), 'warning')}: {', '.join(warnings)}"
-    return f"all is well: {_counted(len(checks), 'check')}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+        return f"it works, with {counted(len(warnings), 'warning')}: {', '.join(warnings)}"
+    return f"all is well: {counted(len(checks), 'check')}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlm2vec_rag.collection.addresses import check_key_is_safe, without_credentials
-from vlm2vec_rag.doctor.check import Check
+from vlm2vec_rag.doctor.check import Check, within
 from vlm2vec_rag.doctor.golden import QUERIES, TOLERANCE, apart, golden_image
 from vlm2vec_rag.errors import InvalidInput
 from vlm2vec_rag.items import Image
@@ -103,13 +103,11 @@ def _compared(what: str, mine: Vectors, *, client: Any, encoder: Encoder, model:
     lengths = np.linalg.norm(theirs, axis=1, keepdims=True)
     distance = apart(mine, theirs / np.maximum(lengths, 1e-12))
     got = f"{distance:.1g} from those of {encoder.fingerprint.model} here (1 - cosine)"
-    if distance <= tolerance:
-        return Check(name=name, got=got)
-    return Check(
-        name=name,
-        state="fault",
+    return within(
+        name,
+        distance,
+        tolerance,
         got=got,
-        expected=f"at most {tolerance:g}",
         next_step="it runs another model, adapter or prompt: index and search with one of the two",
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm2vec_rag.doctor.check import Check
+from vlm2vec_rag.doctor.check import Check, within
 from vlm2vec_rag.encoder.names import NANO
 from vlm2vec_rag.errors import VlmRagError
 from vlm2vec_rag.terminal import size_of
@@ -158,13 +158,11 @@ def check_golden(device: str | None = None, dtype: str | None = None) -> Check:
         )
     tolerance = next((each for kind, each in TOLERANCE.items() if kind in encoder.runs_on), TOLERANCE["float32"])
     got = f"{NANO} on {encoder.runs_on} is {distance:.1g} from its golden vectors (1 - cosine)"
-    if distance <= tolerance:
-        return Check(name=name, got=got)
-    return Check(
-        name=name,
-        state="fault",
+    return within(
+        name,
+        distance,
+        tolerance,
         got=got,
-        expected=f"at most {tolerance:g}",
         next_step="try --device cpu --dtype float32; where that is right, update torch and the driver of the device",
     )
 

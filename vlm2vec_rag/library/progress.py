@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vlm2vec_rag.terminal import counted
+
 PLAIN_EVERY_S = 5.0
 
 
@@ -104,8 +106,3 @@ class IndexProgress:
             f"indexing: {self._items_done} of {self._items} items, {self._files_done}/{self._files} files"
             f"{f'  {kinds}' if kinds else ''}, about {left_s:.0f} s left"
         )
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
